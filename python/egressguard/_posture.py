@@ -1,0 +1,62 @@
+"""The posture: what is enforced, as plain data. Reports only; nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import egressguard
+from egressguard import _egressguard
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+NOT_COVERED = (
+    "native code (C extensions, Rust cores, ctypes) that calls the operating system itself",
+    "other programs, child interpreters included",
+    "sockets that were connected before install(), or received from an unguarded process",
+    "code that writes this process's memory",
+    "whatever an allowed host is willing to relay",
+)
+
+
+def of_process() -> dict[str, Any]:
+    """Return the posture of this process."""
+    state = _egressguard.posture()
+    routes = {
+        name: {"known": known, "swapped": swapped, "enforced": bool(state["installed"] and swapped)}
+        for name, (known, swapped) in state.pop("routes").items()
+    }
+    entries = _egressguard.allowlist()
+    return {
+        "schema": 1,
+        "version": egressguard.__version__,
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        **state,
+        "allowlist": None if entries is None else list(entries),
+        "routes": routes,
+        "not_covered": list(NOT_COVERED),
+    }
+
+
+def write(path: str | PathLike[str]) -> None:
+    """Write the posture as JSON; a reader never sees half of it."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(of_process(), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(target)
+
+
+def layers_offered() -> dict[str, str]:
+    """Say which layers this machine offers, from what an unprivileged process can read."""
+    implementation = sys.implementation.name
+    return {
+        "python": "yes" if implementation == "cpython" else f"no: {implementation} is not CPython",
+        "kernel": "not in this release",
+    }

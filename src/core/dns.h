@@ -1,0 +1,27 @@
+/* DNS messages (RFC 1035), as far as a verdict needs them. Hostile input: bounded. */
+#ifndef EG_CORE_DNS_H
+#define EG_CORE_DNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/endpoint.h"
+#include "core/name.h"
+
+#define EG_DNS_TYPE_A 1
+#define EG_DNS_TYPE_AAAA 28
+
+typedef struct eg_dns_question {
+    uint16_t id;
+    uint16_t type;
+    size_t end;     /* where the question section ends in the message */
+    eg_name name;   /* normalised */
+} eg_dns_question;
+
+/* Read a message that is exactly one standard query with exactly one question of class
+ * IN, and nothing behind it but at most one OPT record without unknown options. False
+ * for anything else: UPDATE, two questions, trailing bytes, options that carry data. */
+bool eg_dns_read_query(const uint8_t *message, size_t length, eg_dns_question *out);
+
+#endif

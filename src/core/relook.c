@@ -1,0 +1,183 @@
+/* The second look, in threads of its own, so that a slow name server delays nobody longer
+ * than the caller chose. The mutex is held for a few instructions only, never over a lookup. */
+#include "core/relook.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/lookup.h"
+
+#define TRACKED 256u
+#define INTERVAL_MS 1000
+#define BACK_OFF_MAX 6 /* a name that keeps failing is asked every 64 s */
+
+typedef struct tracked_name {
+    bool used;
+    bool under_way;
+    uint32_t record;
+    unsigned failures;
+    int64_t next_ms;
+    eg_state *state;
+} tracked_name;
+
+/* Process-wide: what is under way belongs to the process, not to the shared block. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t ended;
+static uint64_t ended_count;
+static tracked_name tracked[TRACKED];
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+
+static void make_condition(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+#ifdef __linux__
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+#endif
+    pthread_cond_init(&ended, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* The threads did not come along into the child, and the mutex may have. */
+static void forked_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    make_condition();
+    memset(tracked, 0, sizeof tracked);
+}
+
+static void prepare(void)
+{
+    make_condition();
+    pthread_atfork(NULL, NULL, forked_child);
+}
+
+static struct timespec now(void)
+{
+    struct timespec time;
+#ifdef __linux__
+    clock_gettime(CLOCK_MONOTONIC, &time);
+#else
+    clock_gettime(CLOCK_REALTIME, &time);
+#endif
+    return time;
+}
+
+static int64_t milliseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void *look_up(void *argument)
+{
+    tracked_name *name_tracked = argument;
+    eg_name name;
+    eg_name_match match;
+    int granted = -1;
+
+    /* `record` and `state` do not change while the lookup is under way. */
+    const char *text = eg_allowlist_record_text(&name_tracked->state->allowlist, name_tracked->record);
+    if (eg_name_normalise(text, strlen(text), &name) &&
+        eg_allowlist_match_name(&name_tracked->state->allowlist, &name, EG_ANY_PORT, &match) == EG_MATCH_LISTED) {
+        granted = eg_lookup_grant(name_tracked->state, &name, &match);
+    }
+    pthread_mutex_lock(&lock);
+    name_tracked->failures = granted > 0 ? 0 : name_tracked->failures + (name_tracked->failures < BACK_OFF_MAX);
+    name_tracked->next_ms = milliseconds(now()) + ((int64_t)INTERVAL_MS << name_tracked->failures);
+    name_tracked->under_way = false;
+    ended_count++;
+    pthread_cond_broadcast(&ended);
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+static bool start_thread(tracked_name *name)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+
+    if (pthread_attr_init(&attributes) != 0) {
+        return false;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    /* Signals are for the program's own threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&thread, &attributes, look_up, name) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+
+/* The slot that follows this record; NULL where another name that is under way has it. */
+static tracked_name *track(eg_state *state, uint32_t record)
+{
+    tracked_name *name = &tracked[record % TRACKED];
+    if (!name->used || name->record != record || name->state != state) {
+        if (name->under_way) {
+            return NULL;
+        }
+        *name = (tracked_name){.used = true, .record = record, .state = state};
+    }
+    return name;
+}
+
+bool eg_relook_may_help(const eg_state *state, int port)
+{
+    size_t count = eg_allowlist_count_names_for_port(&state->allowlist, port);
+    return count > 0 && count <= EG_NAMES_FOR_PORT_MAX;
+}
+
+bool eg_relook(eg_state *state, int port, int wait_ms)
+{
+    uint32_t records[EG_NAMES_FOR_PORT_MAX];
+    tracked_name *waiting[EG_NAMES_FOR_PORT_MAX];
+    size_t waiting_count = 0;
+    size_t count = eg_allowlist_names_for_port(&state->allowlist, port, records);
+    struct timespec until = now();
+    int64_t at_ms = milliseconds(until);
+    bool any_ended = false;
+
+    pthread_once(&prepared, prepare);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&lock);
+    uint64_t before = ended_count;
+    for (size_t i = 0; i < count; i++) {
+        tracked_name *name = track(state, records[i]);
+        if (name == NULL) {
+            continue;
+        }
+        if (!name->under_way && at_ms >= name->next_ms) {
+            name->under_way = true;
+            if (!start_thread(name)) {
+                name->under_way = false;
+                name->next_ms = at_ms + INTERVAL_MS;
+            }
+        }
+        if (name->under_way) {
+            waiting[waiting_count++] = name;
+        }
+    }
+    for (int error = 0; waiting_count > 0 && error == 0;) {
+        size_t still = 0;
+        for (size_t i = 0; i < waiting_count; i++) {
+            still += waiting[i]->under_way;
+        }
+        if (still == 0) {
+            break;
+        }
+        error = pthread_cond_timedwait(&ended, &lock, &until);
+    }
+    any_ended = ended_count != before;
+    pthread_mutex_unlock(&lock);
+    return any_ended;
+}

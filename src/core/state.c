@@ -1,0 +1,61 @@
+/* The block's life: mapped at install, kept until the process ends. */
+#include "core/state.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/random.h>
+#endif
+
+#include "core/hash.h"
+#include "core/unix_owner.h"
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+#ifdef __linux__
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed) {
+        return seed;
+    }
+#endif
+    /* Early in a boot: collisions can then be guessed, verdicts stay right. */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return eg_hash_mix((uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)&seed ^ (uint64_t)getpid() << 32);
+}
+
+eg_state *eg_state_create(size_t entries, size_t text_bytes)
+{
+    char host[256] = "";
+
+    if (entries >= UINT32_MAX / 4 || text_bytes >= UINT32_MAX / 2) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    size_t size = offsetof(eg_state, allowlist) + eg_allowlist_size(entries, text_bytes) + 64;
+    void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) {
+        return NULL;
+    }
+    eg_state *state = block;
+    state->size = size;
+    state->grants.hash_seed = random_seed();
+    eg_allowlist_init(&state->allowlist, entries, text_bytes, random_seed());
+    eg_unix_owner_remember(&state->installer);
+    if (gethostname(host, sizeof host - 1) != 0 || !eg_name_normalise(host, strlen(host), &state->own_name)) {
+        memset(&state->own_name, 0, sizeof state->own_name);
+    }
+    return state;
+}
+
+void eg_state_destroy(eg_state *state)
+{
+    if (state != NULL) {
+        munmap(state, state->size);
+    }
+}

@@ -1,0 +1,34 @@
+/* The one flat block: policy, grants, journal, table of threads. No pointers inside, mapped
+ * shared, so that a thread without the GIL and a forked child read the same verdicts. */
+#ifndef EG_CORE_STATE_H
+#define EG_CORE_STATE_H
+
+#include "core/allowlist.h"
+#include "core/grants.h"
+#include "core/journal.h"
+#include "core/threads.h"
+
+/* Who installed the guard: whose descendants' UNIX listeners count as its own. */
+typedef struct eg_installer {
+    int32_t pid;
+    uint64_t start_time;
+    uint64_t program_device;
+    uint64_t program_inode;
+} eg_installer;
+
+typedef struct eg_state {
+    uint64_t size;
+    eg_installer installer;
+    eg_name own_name;      /* gethostname(2) at install, normalised; empty where it is no name */
+    eg_threads threads;
+    eg_journal journal;
+    eg_grants grants;
+    eg_allowlist allowlist; /* last: its tables follow it */
+} eg_state;
+
+/* Map a new block for so many entries with so much text. NULL with errno. */
+eg_state *eg_state_create(size_t entries, size_t text_bytes);
+
+void eg_state_destroy(eg_state *state);
+
+#endif

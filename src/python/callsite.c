@@ -1,0 +1,121 @@
+/* The call site of a violation, taken at the refusal: two prefixes compared for each frame,
+ * no import, no path object. */
+#include "python/callsite.h"
+
+#include <string.h>
+
+#include <frameobject.h>
+
+#define FRAMES_MAX 64
+
+/* Process-wide: all interpreters of a process share one standard library. */
+static char standard_library[512];
+static char own_package[512];
+
+static int copy_folder(const char *module_name, char *out, size_t size)
+{
+    PyObject *module = NULL, *file = NULL;
+    const char *text;
+    int done = -1;
+
+    module = PyImport_ImportModule(module_name);
+    if (module == NULL) {
+        return -1;
+    }
+    file = PyObject_GetAttrString(module, "__file__");
+    if (file == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            goto done;
+        }
+        PyErr_Clear(); /* a frozen interpreter has no files: then no frame is left out */
+        done = 0;
+        goto done;
+    }
+    if (!PyUnicode_Check(file)) {
+        done = 0;
+        goto done;
+    }
+    text = PyUnicode_AsUTF8(file);
+    if (text == NULL) {
+        goto done;
+    }
+    const char *slash = strrchr(text, '/');
+    if (slash != NULL && (size_t)(slash - text) + 2 < size) {
+        memcpy(out, text, (size_t)(slash - text) + 1);
+        out[slash - text + 1] = '\0';
+    }
+    done = 0;
+done:
+    Py_XDECREF(file);
+    Py_DECREF(module);
+    return done;
+}
+
+int eg_callsite_init(void)
+{
+    if (standard_library[0] != '\0') {
+        return 0;
+    }
+    if (copy_folder("os", standard_library, sizeof standard_library) < 0) {
+        return -1;
+    }
+    return copy_folder("egressguard", own_package, sizeof own_package);
+}
+
+static bool is_library(const char *file)
+{
+    size_t length = strlen(standard_library);
+
+    if (strncmp(file, "<frozen ", 8) == 0) {
+        return true;
+    }
+    if (own_package[0] != '\0' && strncmp(file, own_package, strlen(own_package)) == 0) {
+        return true;
+    }
+    return length > 0 && strncmp(file, standard_library, length) == 0 &&
+           strncmp(file + length, "site-packages/", 14) != 0 && strncmp(file + length, "dist-packages/", 14) != 0;
+}
+
+static void fill_from(eg_violation *violation, PyCodeObject *code, PyFrameObject *frame)
+{
+    Py_ssize_t length;
+    const char *file = PyUnicode_AsUTF8AndSize(code->co_filename, &length);
+
+    if (file == NULL) {
+        PyErr_Clear(); /* a file name with surrogates: the violation matters more than its site */
+        return;
+    }
+    size_t room = sizeof violation->file - 1, size = (size_t)length;
+    if (size > room) {
+        file += size - room;
+        size = room;
+    }
+    memcpy(violation->file, file, size);
+    violation->file[size] = '\0';
+    violation->line = (int32_t)PyFrame_GetLineNumber(frame);
+}
+
+void eg_callsite_fill(eg_violation *violation)
+{
+    PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
+    Py_XINCREF(frame);
+
+    for (int depth = 0; frame != NULL && depth < FRAMES_MAX; depth++) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        const char *file = PyUnicode_AsUTF8(code->co_filename);
+        if (file == NULL) {
+            PyErr_Clear();
+            file = "";
+        }
+        if (!is_library(file)) {
+            fill_from(violation, code, frame);
+            Py_DECREF(code);
+            break;
+        }
+        Py_DECREF(code);
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF(frame);
+}

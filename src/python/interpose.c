@@ -1,0 +1,148 @@
+/* The swap. The type `_socket.socket` is always built from the same static PyMethodDef
+ * table, and the functions of the module from another one. A descriptor or a bound method
+ * made at any time, in any interpreter, reads `ml_meth` from there at each call. */
+#include "python/interpose.h"
+
+#include <string.h>
+
+#include "python/routes.h"
+
+/* Process-wide, because the tables are. Written by install() alone, before the swap. */
+eg_swap eg_swaps[EG_ROUTE_COUNT] = {
+    [EG_ROUTE_CONNECT] = {"connect", true, METH_O, eg_route_connect, NULL, NULL},
+    [EG_ROUTE_CONNECT_EX] = {"connect_ex", true, METH_O, eg_route_connect_ex, NULL, NULL},
+    [EG_ROUTE_SENDTO] = {"sendto", true, METH_VARARGS, eg_route_sendto, NULL, NULL},
+    [EG_ROUTE_SENDMSG] = {"sendmsg", true, METH_VARARGS, eg_route_sendmsg, NULL, NULL},
+    [EG_ROUTE_BIND] = {"bind", true, METH_O, eg_route_bind, NULL, NULL},
+    [EG_ROUTE_SETSOCKOPT] = {"setsockopt", true, METH_VARARGS, eg_route_setsockopt, NULL, NULL},
+    [EG_ROUTE_GETADDRINFO] = {"getaddrinfo", false, METH_VARARGS | METH_KEYWORDS,
+                              (PyCFunction)(void (*)(void))eg_route_getaddrinfo, NULL, NULL},
+    [EG_ROUTE_GETHOSTBYNAME] = {"gethostbyname", false, METH_VARARGS, eg_route_gethostbyname, NULL, NULL},
+    [EG_ROUTE_GETHOSTBYNAME_EX] = {"gethostbyname_ex", false, METH_VARARGS, eg_route_gethostbyname_ex, NULL, NULL},
+    [EG_ROUTE_GETHOSTBYADDR] = {"gethostbyaddr", false, METH_VARARGS, eg_route_gethostbyaddr, NULL, NULL},
+    [EG_ROUTE_GETNAMEINFO] = {"getnameinfo", false, METH_VARARGS, eg_route_getnameinfo, NULL, NULL},
+};
+
+static PyModuleDef *socket_module_definition;
+
+/* The static entry behind a method or function of `_socket`; NULL with an exception. */
+static PyMethodDef *find_definition(PyObject *module, const eg_swap *swap)
+{
+    PyObject *holder = NULL, *method = NULL;
+    PyMethodDef *definition = NULL;
+
+    holder = swap->is_method ? PyObject_GetAttrString(module, "socket") : Py_NewRef(module);
+    if (holder == NULL) {
+        return NULL;
+    }
+    method = PyObject_GetAttrString(holder, swap->name);
+    if (method == NULL) {
+        goto done;
+    }
+    if (swap->is_method && Py_IS_TYPE(method, &PyMethodDescr_Type)) {
+        definition = ((PyMethodDescrObject *)method)->d_method;
+    } else if (!swap->is_method && PyCFunction_CheckExact(method)) {
+        definition = ((PyCFunctionObject *)method)->m_ml;
+    }
+    if (definition == NULL || strcmp(definition->ml_name, swap->name) != 0 || definition->ml_flags != swap->flags) {
+        definition = NULL;
+        PyErr_Format(PyExc_RuntimeError,
+                     "egressguard cannot guard this interpreter: _socket.%s%s is not the function that CPython "
+                     "3.11 to 3.13 have (was it replaced before install()?)",
+                     swap->is_method ? "socket." : "", swap->name);
+    }
+done:
+    Py_XDECREF(method);
+    Py_DECREF(holder);
+    return definition;
+}
+
+int eg_interpose_find(void)
+{
+    PyObject *module = PyImport_ImportModule("_socket");
+    int done = -1;
+
+    if (module == NULL) {
+        return -1;
+    }
+    for (size_t route = 0; route < EG_ROUTE_COUNT; route++) {
+        eg_swap *swap = &eg_swaps[route];
+        PyMethodDef *definition = find_definition(module, swap);
+        if (definition == NULL) {
+            goto done;
+        }
+        if (definition->ml_meth != swap->replacement) {
+            swap->original = definition->ml_meth;
+        }
+        swap->definition = definition;
+    }
+    socket_module_definition = PyModule_GetDef(module);
+    if (socket_module_definition == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "egressguard cannot guard this interpreter: _socket is not its own");
+        goto done;
+    }
+    done = 0;
+done:
+    Py_DECREF(module);
+    return done;
+}
+
+void eg_interpose_swap(void)
+{
+    for (size_t route = 0; route < EG_ROUTE_COUNT; route++) {
+        __atomic_store_n(&eg_swaps[route].definition->ml_meth, eg_swaps[route].replacement, __ATOMIC_RELEASE);
+    }
+}
+
+void eg_interpose_undo(void)
+{
+    for (size_t route = 0; route < EG_ROUTE_COUNT; route++) {
+        eg_swap *swap = &eg_swaps[route];
+        if (swap->definition != NULL && swap->original != NULL) {
+            __atomic_store_n(&swap->definition->ml_meth, swap->original, __ATOMIC_RELEASE);
+        }
+    }
+}
+
+static int check(eg_route route, bool swapped)
+{
+    PyObject *module = PyImport_ImportModule("_socket");
+    if (module == NULL) {
+        return -1;
+    }
+    PyMethodDef *definition = find_definition(module, &eg_swaps[route]);
+    Py_DECREF(module);
+    if (definition == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_RuntimeError) && !PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            return -1;
+        }
+        PyErr_Clear(); /* not there, or not what it should be: the answer is no */
+        return 0;
+    }
+    return !swapped || definition->ml_meth == eg_swaps[route].replacement;
+}
+
+int eg_interpose_is_swapped(eg_route route)
+{
+    return check(route, true);
+}
+
+int eg_interpose_is_known(eg_route route)
+{
+    return check(route, false);
+}
+
+PyObject *eg_interpose_module_of(PyObject *socket)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(socket), socket_module_definition);
+    if (module == NULL) {
+        PyErr_Clear(); /* the caller answers a missing module with a refusal */
+    }
+    return module;
+#else
+    /* 3.11 keeps one `_socket` a process; its functions do not look at their module. */
+    (void)socket;
+    return Py_None;
+#endif
+}

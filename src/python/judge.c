@@ -1,0 +1,91 @@
+/* Judging a dial. The core decides; this file only carries the question to it and, for a
+ * name, asks the guard's own lookup first. */
+#include "python/judge.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "python/interpose.h"
+#include "python/loopback.h"
+#include "python/refuse.h"
+#include "python/resolve.h"
+#include "python/second_look.h"
+#include "python/socket_object.h"
+
+int eg_judge_resolve(const eg_state *state, eg_route route, PyObject *socket, eg_parsed *parsed)
+{
+    eg_name_decision decision;
+    eg_endpoint answer;
+    const char *name = PyBytes_AS_STRING(parsed->host);
+    eg_reason reason = eg_verdict_for_name(state, name, (size_t)PyBytes_GET_SIZE(parsed->host), parsed->endpoint.port,
+                                           &decision);
+
+    if (reason != EG_ALLOWED) {
+        eg_attempt attempt = {.route = route, .reason = reason, .host = name, .port = parsed->endpoint.port};
+        eg_refuse(&attempt);
+        return -1;
+    }
+    eg_resolve_question question = {.route = route,
+                                    .module = eg_interpose_module_of(socket),
+                                    .decision = &decision,
+                                    .asked_port = parsed->endpoint.port,
+                                    .family = parsed->endpoint.family,
+                                    .type = SOCK_DGRAM};
+    if (eg_resolve_first(state, &question, &answer) < 0) {
+        return -1;
+    }
+    answer.port = parsed->endpoint.port;
+    answer.flow_info = parsed->endpoint.flow_info;
+    answer.scope_id = parsed->endpoint.scope_id;
+    parsed->endpoint = answer;
+    Py_SETREF(parsed->exact, eg_address_build(&answer));
+    return parsed->exact == NULL ? -1 : 0;
+}
+
+static void refuse_dial(const eg_judged_dial *dial, eg_reason reason, const eg_parsed *parsed)
+{
+    if (parsed->host == NULL) {
+        eg_refuse_endpoint(dial->route, reason, &parsed->endpoint);
+        return;
+    }
+    char address[EG_ENDPOINT_TEXT_SIZE];
+    eg_address_text(&parsed->endpoint.address, address);
+    eg_attempt attempt = {.route = dial->route,
+                          .reason = reason,
+                          .host = PyBytes_AS_STRING(parsed->host),
+                          .port = parsed->endpoint.port,
+                          .address = address};
+    eg_refuse(&attempt);
+}
+
+int eg_judge(const eg_state *state, const eg_judged_dial *judged, eg_parsed *parsed)
+{
+    if (parsed->kind == EG_PARSED_NAME && eg_judge_resolve(state, judged->route, judged->socket, parsed) < 0) {
+        return -1;
+    }
+    eg_dial dial = {.endpoint = &parsed->endpoint,
+                    .action = judged->action,
+                    .socket = eg_socket_object_kind(judged->socket),
+                    .loopback_open = eg_loopback_is_open(),
+                    .payload = judged->payload,
+                    .payload_length = judged->payload_length};
+    eg_reason reason = eg_verdict_for_dial(state, &dial);
+    if (reason == EG_REFUSED_NOT_LISTED && parsed->host == NULL &&
+        eg_second_look(state, parsed->endpoint.port, eg_socket_object_timeout(judged->socket))) {
+        reason = eg_verdict_for_dial(state, &dial);
+    }
+    if (reason == EG_ALLOWED) {
+        return 0;
+    }
+    refuse_dial(judged, reason, parsed);
+    return -1;
+}
+
+bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket)
+{
+    if (parsed->kind != EG_PARSED_ENDPOINT || parsed->endpoint.port != 53) {
+        return false; /* spares the common message a question to the kernel */
+    }
+    eg_dial dial = {.endpoint = &parsed->endpoint, .action = EG_ACTION_SEND, .socket = eg_socket_object_kind(socket)};
+    return eg_verdict_needs_payload(&dial);
+}

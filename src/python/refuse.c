@@ -1,0 +1,257 @@
+/* The funnel. Everything a refusal does happens here, in this order: count and keep it,
+ * tell the listener, raise. The first cannot fail, so nothing is lost to the others. */
+#include "python/refuse.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "python/callsite.h"
+
+/* A listener that itself dials is refused like anybody, but not told again. */
+static _Thread_local bool listener_runs;
+
+static PyObject *interpreter_dict(void)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    if (dict == NULL && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_RuntimeError, "egressguard: the interpreter is shutting down");
+    }
+    return dict;
+}
+
+PyDoc_STRVAR(violation_doc,
+             "A dial or a lookup that the guard refused.\n\n"
+             "host: str, what was asked for\n"
+             "port: int, or None where the attempt named none\n"
+             "address: str, what the host resolved to, or None\n"
+             "route: str, the call that was refused, such as 'connect'\n"
+             "reason: str, one word of a closed set, such as 'not-listed'\n\n"
+             "Not an OSError: clients retry or swallow those (docs/architecture.md).");
+
+PyObject *eg_refuse_exception_type(void)
+{
+    static const char key[] = "egressguard.EgressViolation";
+    PyObject *dict = interpreter_dict(), *members = NULL, *type = NULL;
+
+    if (dict == NULL) {
+        return NULL;
+    }
+    type = PyDict_GetItemString(dict, key);
+    if (type != NULL) {
+        return type;
+    }
+    members = Py_BuildValue("{sOsOsOsOsO}", "host", Py_None, "port", Py_None, "address", Py_None, "route", Py_None,
+                            "reason", Py_None);
+    if (members == NULL) {
+        return NULL;
+    }
+    type = PyErr_NewExceptionWithDoc(key, violation_doc, PyExc_RuntimeError, members);
+    Py_DECREF(members);
+    if (type == NULL) {
+        return NULL;
+    }
+    int stored = PyDict_SetItemString(dict, key, type);
+    Py_DECREF(type); /* the dict keeps it as long as the interpreter lives */
+    return stored < 0 ? NULL : type;
+}
+
+int eg_refuse_set_listener(PyObject *callable)
+{
+    PyObject *dict = interpreter_dict();
+    return dict == NULL ? -1 : PyDict_SetItemString(dict, "egressguard.listener", callable);
+}
+
+static const char *next_step(eg_reason reason)
+{
+    switch (reason) {
+    case EG_REFUSED_NOT_LISTED:
+    case EG_REFUSED_PORT:
+        return "Add \"%s\" to install(allow=...) if this process should reach it.";
+    case EG_REFUSED_OWN_ADDRESS:
+        return "Add exactly \"%s\" to install(allow=...) if this process should reach it: a name or a CIDR never "
+               "opens this machine's own addresses.";
+    case EG_REFUSED_LOOPBACK:
+    case EG_REFUSED_UNSPECIFIED:
+        return "No entry opens loopback. A test that needs it requests the fixture egress_test_loopback "
+               "(127.0.0.1 and ::1, in its own thread).";
+    case EG_REFUSED_UNIX:
+        return "Add \"%s\" to install(allow=...) if this process should reach it.";
+    case EG_REFUSED_RESOLVED:
+        return "Look at the name's DNS answers and /etc/hosts: only addresses elsewhere are dialled.";
+    case EG_REFUSED_NAMESERVER:
+        return "Only a plain question for a listed name may go to a nameserver.";
+    case EG_REFUSED_NAME:
+    case EG_REFUSED_SHAPE:
+        return "Use a host name or an address.";
+    default:
+        return "There is no entry that opens this.";
+    }
+}
+
+/* "host:port", "[::1]:80", "unix:/path": what was dialled, and the entry that would open it. */
+static void endpoint_text(const eg_attempt *attempt, char *text, size_t size)
+{
+    bool ipv6 = strchr(attempt->host, ':') != NULL && strncmp(attempt->host, "unix:", 5) != 0;
+    if (attempt->port == EG_NO_PORT) {
+        snprintf(text, size, "%s", attempt->host);
+    } else {
+        snprintf(text, size, ipv6 ? "[%s]:%d" : "%s:%d", attempt->host, attempt->port);
+    }
+}
+
+static PyObject *message_of(const eg_attempt *attempt)
+{
+    char what[512], entry[528], step[800], resolved[96] = "";
+
+    endpoint_text(attempt, what, sizeof what);
+    if (attempt->port == EG_NO_PORT && strncmp(what, "unix:", 5) != 0) {
+        snprintf(entry, sizeof entry, "%s:PORT", what);
+    } else {
+        snprintf(entry, sizeof entry, "%s", what);
+    }
+    if (attempt->address != NULL && attempt->address[0] != '\0') {
+        snprintf(resolved, sizeof resolved, " [%s]", attempt->address);
+    }
+    const char *form = next_step(attempt->reason);
+    const char *place = strstr(form, "%s");
+    if (place == NULL) {
+        snprintf(step, sizeof step, "%s", form);
+    } else {
+        snprintf(step, sizeof step, "%.*s%s%s", (int)(place - form), form, entry, place + 2);
+    }
+    return PyUnicode_FromFormat("refused %s%s (%s): %s.\n  %s", what, resolved, eg_route_name(attempt->route),
+                                eg_reason_text(attempt->reason), step);
+}
+
+static void keep(const eg_attempt *attempt, eg_violation *violation)
+{
+    eg_state *state = eg_guard_get();
+
+    memset(violation, 0, offsetof(eg_violation, host));
+    violation->address[0] = violation->file[0] = violation->program[0] = '\0';
+    violation->port = attempt->port;
+    violation->route = (uint16_t)attempt->route;
+    violation->reason = (uint16_t)attempt->reason;
+    snprintf(violation->host, sizeof violation->host, "%s", attempt->host);
+    if (attempt->address != NULL) {
+        snprintf(violation->address, sizeof violation->address, "%s", attempt->address);
+    }
+    eg_callsite_fill(violation);
+    if (state != NULL) {
+        eg_journal_add(&state->journal, violation);
+    }
+}
+
+static void tell_listener(const eg_violation *violation)
+{
+    PyObject *dict, *listener, *record = NULL, *answer = NULL;
+
+    if (listener_runs) {
+        return;
+    }
+    dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    listener = dict == NULL ? NULL : PyDict_GetItemString(dict, "egressguard.listener");
+    if (listener == NULL || listener == Py_None) {
+        return;
+    }
+    listener_runs = true;
+    Py_INCREF(listener);
+    record = PyLong_FromUnsignedLongLong(violation->number);
+    if (record != NULL) {
+        answer = PyObject_CallOneArg(listener, record);
+    }
+    if (answer == NULL) {
+        /* A broken log handler must not turn a refusal into another exception, which a
+         * client could take for a fault worth a retry. */
+        PyErr_WriteUnraisable(listener);
+    }
+    Py_XDECREF(answer);
+    Py_XDECREF(record);
+    Py_DECREF(listener);
+    listener_runs = false;
+}
+
+static int set_member(PyObject *violation, const char *name, PyObject *value)
+{
+    if (value == NULL) {
+        return -1;
+    }
+    int done = PyObject_SetAttrString(violation, name, value);
+    Py_DECREF(value);
+    return done;
+}
+
+static PyObject *text_of(const char *text)
+{
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
+}
+
+static PyObject *text_or_none(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? Py_NewRef(Py_None) : text_of(text);
+}
+
+static PyObject *port_or_none(int port)
+{
+    return port == EG_NO_PORT ? Py_NewRef(Py_None) : PyLong_FromLong(port);
+}
+
+static void raise_violation(const eg_attempt *attempt)
+{
+    PyObject *message = NULL, *violation = NULL, *type = eg_refuse_exception_type();
+
+    if (type == NULL) {
+        return;
+    }
+    message = message_of(attempt);
+    if (message == NULL) {
+        return;
+    }
+    violation = PyObject_CallOneArg(type, message);
+    Py_DECREF(message);
+    if (violation == NULL) {
+        return;
+    }
+    if (set_member(violation, "host", text_of(attempt->host)) == 0 &&
+        set_member(violation, "port", port_or_none(attempt->port)) == 0 &&
+        set_member(violation, "address", text_or_none(attempt->address)) == 0 &&
+        set_member(violation, "route", text_of(eg_route_name(attempt->route))) == 0 &&
+        set_member(violation, "reason", text_of(eg_reason_word(attempt->reason))) == 0) {
+        PyErr_SetObject(type, violation);
+    }
+    Py_DECREF(violation);
+}
+
+PyObject *eg_refuse(const eg_attempt *attempt)
+{
+    eg_violation violation;
+
+    keep(attempt, &violation);
+    tell_listener(&violation);
+    raise_violation(attempt);
+    return NULL;
+}
+
+PyObject *eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint)
+{
+    char host[EG_ENDPOINT_TEXT_SIZE];
+    bool ip = endpoint->family == AF_INET || endpoint->family == AF_INET6;
+
+    eg_endpoint_host_text(endpoint, host);
+    eg_attempt attempt = {.route = route, .reason = reason, .host = host, .port = ip ? endpoint->port : EG_NO_PORT};
+    return eg_refuse(&attempt);
+}
+
+PyObject *eg_refuse_record(const eg_violation *violation)
+{
+    return Py_BuildValue("{sK sL sL si si sN sN sN ss ss sN si ss sO sO}", "number",
+                         (unsigned long long)violation->number, "monotonic_ns", (long long)violation->monotonic_ns,
+                         "wall_ns", (long long)violation->wall_ns, "pid", violation->pid, "thread", violation->tid,
+                         "host", text_of(violation->host), "port", port_or_none(violation->port), "address",
+                         text_or_none(violation->address), "route", eg_route_name((eg_route)violation->route), "reason",
+                         eg_reason_word((eg_reason)violation->reason), "file", text_or_none(violation->file), "line",
+                         violation->line, "program", violation->program, "observed",
+                         (violation->flags & EG_VIOLATION_OBSERVED) != 0 ? Py_True : Py_False, "kernel",
+                         (violation->flags & EG_VIOLATION_KERNEL) != 0 ? Py_True : Py_False);
+}

@@ -1,0 +1,34 @@
+/* The one funnel of a refusal: journal, log, raise. */
+#ifndef EG_PYTHON_REFUSE_H
+#define EG_PYTHON_REFUSE_H
+
+#include "python/guard.h"
+
+/* What was refused. `host` is text for people; `address` is what a name resolved to, or
+ * NULL; `port` may be EG_NO_PORT. */
+typedef struct eg_attempt {
+    eg_route route;
+    eg_reason reason;
+    const char *host;
+    int port;
+    const char *address;
+} eg_attempt;
+
+/* Put the violation in the journal, log it where egressguard is imported, and raise
+ * EgressViolation. Returns NULL, so that a route can return it. */
+PyObject *eg_refuse(const eg_attempt *attempt);
+
+/* The same for an endpoint. */
+PyObject *eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint);
+
+/* The calling interpreter's EgressViolation: borrowed, made on first use, NULL with an
+ * exception on failure. No object crosses from one interpreter to another. */
+PyObject *eg_refuse_exception_type(void);
+
+/* What is called with each violation's number in this interpreter; steals nothing. 0 / -1. */
+int eg_refuse_set_listener(PyObject *callable);
+
+/* A journal record as a dict: new reference. */
+PyObject *eg_refuse_record(const eg_violation *violation);
+
+#endif

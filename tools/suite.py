@@ -1,0 +1,104 @@
+"""The whole test run: checks, C tests, then pytest on every CPython of this machine.
+
+pytest runs from the root of the repository, against the installed wheel: importlib mode leaves `sys.path` alone, and
+a check makes sure that `egressguard` comes from the environment.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from functools import partial
+
+from tools.core_tests import core_tests
+from tools.environments import Environment
+from tools.lint import lint
+from tools.project import REPORTS, ROOT, environment_variables
+from tools.steps import Steps, logged, side_by_side
+
+EVERYWHERE = ("unit", "adversarial")  # on every interpreter
+ONCE = ("lab", "integration")  # on the newest: they test the machine and other programs
+ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
+
+WHERE = """
+import os, sys, egressguard, egressguard._egressguard as extension
+for path in (egressguard.__file__, extension.__file__):
+    if not os.path.realpath(path).startswith(os.path.realpath(sys.prefix) + os.sep):
+        sys.exit(f"egressguard is imported from {path}, not from {sys.prefix}")
+"""
+
+
+def folders(names: tuple[str, ...]) -> list[str]:
+    """Return the test folders of these names that hold tests."""
+    return [f"tests/{name}" for name in names if any((ROOT / "tests" / name).rglob("test_*.py"))]
+
+
+def left_out() -> str:
+    """Return which tests no command runs, or an empty string: a new folder must not be forgotten in silence."""
+    known = {*EVERYWHERE, *ONCE, *ELSEWHERE}
+    parts = {path.relative_to(ROOT / "tests").parts for path in (ROOT / "tests").rglob("test_*.py")}
+    unknown = sorted({part[0] for part in parts} - known)
+    return f"name in tools/suite.py: {', '.join(unknown)}" if unknown else ""
+
+
+def pytest_run(environment: Environment, steps: Steps, title: str, arguments: list[str], live: bool) -> str:
+    """Run pytest as a step and return its closing line. Its exit status 5, no test ran, is a failure as any other."""
+    name = f"pytest {title} on {environment.interpreter.label}"
+    where = subprocess.run(
+        [str(environment.python), "-c", WHERE],
+        cwd=ROOT,
+        env=environment_variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if where.returncode:
+        steps.note(name, False, note=where.stderr.strip().splitlines()[-1])
+        return ""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    command = [
+        environment.program("pytest"),
+        f"--junitxml={REPORTS / name.replace(' ', '-')}.xml",
+        f"-ocache_dir=.dev/pytest/{environment.name}",
+        "--color=yes" if sys.stdout.isatty() else "--color=no",
+        *arguments,
+    ]
+    if live:
+        steps.say(f"\n--- {name}")
+    code, output = logged(name, command, live=live)
+    if not live:
+        steps.say(f"\n--- {name}\n{output.rstrip()}\n")
+    steps.note(name, code == 0, time.monotonic() - started, "" if code == 0 else f"pytest exit {code}")
+    closing = re.findall(r"^(?:\x1b\[\S*m)*=+ .*\bin \d.*=+", output, re.MULTILINE)
+    return f"{environment.interpreter.label} {title}\n{closing[-1]}" if closing else ""
+
+
+def pytest_everywhere(environments: list[Environment], steps: Steps, arguments: list[str]) -> list[str]:
+    """Run the tests that must hold on every interpreter, two interpreters at a time."""
+    live = len(environments) == 1
+    title = "tests" if arguments else " ".join(EVERYWHERE)
+    chosen = arguments if names_a_path(arguments) else [*arguments, *folders(EVERYWHERE)]
+    jobs = [partial(pytest_run, one, steps, title, chosen, live) for one in environments]
+    return side_by_side(jobs)
+
+
+def names_a_path(arguments: list[str]) -> bool:
+    """Whether the person named test files, so that the usual folders are not wanted."""
+    return any((ROOT / word.split("::")[0]).exists() for word in arguments if not word.startswith("-"))
+
+
+def whole(environments: list[Environment], integration: Environment | None, steps: Steps) -> list[str]:
+    """Run everything and return pytest's closing lines."""
+    closing: list[str] = []
+    lint(environments[0], steps)
+    steps.check("every test folder is run", left_out)
+    core_tests(steps)
+    if folders(EVERYWHERE):
+        closing += pytest_everywhere(environments, steps, [])
+    for name, environment in (("lab", environments[0]), ("integration", integration)):
+        if environment is not None and folders((name,)):
+            closing.append(pytest_run(environment, steps, name, folders((name,)), live=True))
+    return closing
