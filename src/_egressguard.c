@@ -3,6 +3,7 @@
 
 #include "python/capability.h"
 #include "python/entries.h"
+#include "python/explain.h"
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/loopback.h"
@@ -12,6 +13,19 @@ static PyObject *door_install(PyObject *module, PyObject *allow)
 {
     (void)module;
     return eg_guard_install(allow) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *door_observe(PyObject *module, PyObject *allow)
+{
+    (void)module;
+    return eg_guard_observe(allow) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *door_explain(PyObject *module, PyObject *args)
+{
+    PyObject *allow, *text;
+    (void)module;
+    return PyArg_ParseTuple(args, "OO:explain", &allow, &text) ? eg_explain(allow, text) : NULL;
 }
 
 static PyObject *door_parse(PyObject *module, PyObject *allow)
@@ -95,7 +109,8 @@ static PyObject *door_posture(PyObject *module, PyObject *unused)
     if (routes == NULL) {
         return NULL;
     }
-    return Py_BuildValue("{sOsNsOsssnsK}", "installed", state == NULL ? Py_False : Py_True, "routes", routes,
+    return Py_BuildValue("{sOsssNsOsssnsK}", "installed", state == NULL || state->observing ? Py_False : Py_True, "mode",
+                         state == NULL ? "off" : state->observing ? "observing" : "enforcing", "routes", routes,
                          "floor_heard", heard ? Py_True : Py_False, "capability", eg_capability_state(),
                          "loopback_threads", (Py_ssize_t)(state == NULL ? 0 : eg_threads_count(&state->threads)),
                          "violations", (unsigned long long)(state == NULL ? 0 : eg_journal_total(&state->journal)));
@@ -103,6 +118,8 @@ static PyObject *door_posture(PyObject *module, PyObject *unused)
 
 static PyMethodDef door_methods[] = {
     {"install", door_install, METH_O, PyDoc_STR("install(allow, /): see egressguard.install")},
+    {"observe", door_observe, METH_O, PyDoc_STR("observe(allow, /): see egressguard.observe")},
+    {"explain", door_explain, METH_VARARGS, PyDoc_STR("explain(allow, endpoint, /): the verdict, as a dict")},
     {"parse", door_parse, METH_O, PyDoc_STR("parse(allow, /): the canonical entries; enforces nothing")},
     {"allowlist", door_allowlist, METH_NOARGS, PyDoc_STR("allowlist(): the installed entries, or None")},
     {"reset_for_test", door_reset, METH_NOARGS, PyDoc_STR("reset_for_test(): clear this thread's flag")},

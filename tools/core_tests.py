@@ -33,11 +33,11 @@ def compiler() -> str:
     return os.environ.get("CC", "gcc")
 
 
-def compile_object(source: Path, mode: str, headers: str) -> Path:
+def compile_object(source: Path, mode: str, included: str) -> Path:
     """Return the object of a source, compiled unless it is there already."""
     name = source.relative_to(ROOT)
     flags = MODES[mode]
-    key = digest_of([str(name)], headers, compiler(), *COMMON, *WARNINGS, *flags)
+    key = digest_of([str(name)], included, compiler(), *COMMON, *WARNINGS, *flags)
     target = STATE / "core" / f"{source.stem}-{mode}-{key}.o"
     if not target.exists():
         for old in target.parent.glob(f"{source.stem}-{mode}-*"):
@@ -52,43 +52,47 @@ def compile_object(source: Path, mode: str, headers: str) -> Path:
     return target
 
 
-def build(mode: str, tests: list[Path]) -> list[Path]:
-    """Return the test programs of a mode, built."""
-    flags = MODES[mode]
-    headers = digest_of(str(path.relative_to(ROOT)) for path in sorted((ROOT / "src").rglob("*.h")))
-    headers += digest_of(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests/core").glob("*.h")))
-    (STATE / "core").mkdir(parents=True, exist_ok=True)
-    sources = sorted((ROOT / "src/core").glob("*.c"))
-    objects = side_by_side([partial(compile_object, source, mode, headers) for source in [*sources, *tests]])
-    core, mains = objects[: len(sources)], objects[len(sources) :]
-    programs = []
-    for test, main in zip(tests, mains):
-        program = STATE / "core" / f"{test.stem}-{mode}"
-        code, output = logged(
-            f"link-{program.name}", [compiler(), *COMMON, *flags, main, *core, "-lcmocka", "-o", program]
-        )
-        if code:
-            raise Problem(f"{tail(output)}\n{program.name} does not link")
-        programs.append(program)
-    return programs
+def headers() -> str:
+    """Return a hash over every header: whatever includes which, a change rebuilds the objects."""
+    found = [*(ROOT / "src").rglob("*.h"), *(ROOT / "tests/core").glob("*.h")]
+    return digest_of(str(path.relative_to(ROOT)) for path in sorted(found))
+
+
+def link(test: Path, core: list[Path], mode: str) -> Path:
+    """Return the program of a test, built."""
+    program = STATE / "core" / f"{test.stem}-{mode}"
+    main = compile_object(test, mode, headers())
+    parts = [compiler(), *COMMON, *MODES[mode], main, *core, "-lcmocka", "-o", program]
+    code, output = logged(f"link-{program.name}", parts)
+    if code:
+        raise Problem(f"{tail(output)}\n{program.name} does not link")
+    return program
+
+
+def run_test(steps: Steps, test: Path, core: list[Path], mode: str) -> None:
+    """Build and run one test; one that does not build leaves the others alone."""
+    name = f"C test, {mode}: {test.stem}"
+    try:
+        program = link(test, core, mode)
+    except Problem as problem:
+        steps.check(name, partial(str, problem))
+    else:
+        steps.run(name, [program], variables={**environment_variables(), **SANITIZER})
 
 
 def core_tests(steps: Steps, names: list[str] | None = None) -> None:
     """Build and run the C tests as steps; without `tests/core` there is nothing to do."""
     tests = sorted((ROOT / "tests/core").glob("test_*.c"))
     tests = [test for test in tests if not names or test.stem in names]
+    sources = sorted((ROOT / "src/core").glob("*.c"))
+    (STATE / "core").mkdir(parents=True, exist_ok=True)
     for mode in MODES if tests else ():
-        programs: list[Path] = []
-
-        def built(mode: str = mode, programs: list[Path] = programs) -> str:
-            programs.extend(build(mode, tests))
-            return ""
-
-        if steps.check(f"C tests, {mode}: build", built):
-            for program in programs:
-                steps.run(
-                    f"C tests, {mode}: {program.stem}", [program], variables={**environment_variables(), **SANITIZER}
-                )
+        try:
+            core = side_by_side([partial(compile_object, source, mode, headers()) for source in sources])
+        except Problem as problem:
+            steps.check(f"C tests, {mode}: src/core", partial(str, problem))
+        else:
+            side_by_side([partial(run_test, steps, test, core, mode) for test in tests])
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def requests_text(count: int) -> str:
 def clients_phase(phase: str, port: int, log: Log, names: list[str]) -> list[str]:
     """Run the clients in a child process and show them; `names` are the hosts to try besides loopback."""
     command = [sys.executable, "-P", str(HERE / "demo_clients.py"), phase, str(port), *names]
-    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
     connections, paths = log.news()
     rows = []
     for line in child.stdout.splitlines():
@@ -146,6 +146,8 @@ def clients_phase(phase: str, port: int, log: Log, names: list[str]) -> list[str
     if not names:
         rows.append(Row("(any)", f"{FORBIDDEN}:{port}", "not tried: nothing here leaves the machine", "-"))
     wrong = show(rows)
+    if child.stderr:
+        print("\n  What went to the log:\n\n" + textwrap.indent(child.stderr.rstrip(), "    "))
     expected = len(CLIENTS) * (1 + len(names))
     if child.returncode or len(rows) < expected:
         wrong.append(f"{phase} install(): the clients ended early, exit {child.returncode}")

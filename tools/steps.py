@@ -74,7 +74,10 @@ class Steps:
             wrong = judge()
         except Problem as problem:
             wrong = str(problem)
-        return self.note(name, not wrong, time.monotonic() - started, wrong)
+        *details, verdict = wrong.splitlines() or [""]
+        if details:
+            self.say(f"\n--- {name}\n" + "\n".join(details))
+        return self.note(name, not wrong, time.monotonic() - started, verdict)
 
     def table(self) -> str:
         """Return the closing table, failures last so that they are what a person sees."""

@@ -25,14 +25,41 @@ eg_address eg_address_from_ipv4(const uint8_t ipv4[4])
     return address;
 }
 
-bool eg_address_is_ipv4(const eg_address *address)
+bool eg_address_parse_ipv4(const char *text, size_t length, eg_address *out)
 {
-    return memcmp(address->bytes, mapped_prefix, sizeof mapped_prefix) == 0;
-}
+    const char *at = text, *end = text + length;
+    uint32_t address = 0;
 
-bool eg_address_equal(const eg_address *left, const eg_address *right)
-{
-    return memcmp(left->bytes, right->bytes, sizeof left->bytes) == 0;
+    for (int part = 0; part < 4; part++) {
+        if (part > 0 && (at == end || *at++ != '.')) {
+            return false;
+        }
+        unsigned digit, value = at == end ? 10 : (unsigned)(unsigned char)*at - '0';
+        if (value > 9) {
+            return false;
+        }
+        at++;
+        /* No digit may follow a leading zero: elsewhere libc would read octal. */
+        if (value != 0 && at != end && (digit = (unsigned)(unsigned char)*at - '0') <= 9) {
+            value = value * 10 + digit;
+            at++;
+            if (at != end && (digit = (unsigned)(unsigned char)*at - '0') <= 9) {
+                value = value * 10 + digit;
+                at++;
+            }
+        }
+        if (value > 255) {
+            return false;
+        }
+        address = address << 8 | value;
+    }
+    if (at != end) {
+        return false;
+    }
+    address = htonl(address);
+    memcpy(out->bytes, mapped_prefix, sizeof mapped_prefix);
+    memcpy(out->bytes + 12, &address, sizeof address);
+    return true;
 }
 
 int eg_endpoint_from_sockaddr(eg_endpoint *out, const void *sockaddr, size_t length)
@@ -101,6 +128,9 @@ int eg_endpoint_from_sockaddr(eg_endpoint *out, const void *sockaddr, size_t len
 
 static eg_class ipv4_class(const uint8_t ipv4[4])
 {
+    if (ipv4[0] != 0 && ipv4[0] != 127 && ipv4[0] != 169 && ipv4[0] < 224) {
+        return EG_CLASS_GLOBAL; /* the common case */
+    }
     if (ipv4[0] == 127) {
         return EG_CLASS_LOOPBACK;
     }
@@ -268,7 +298,6 @@ size_t eg_endpoint_host_text(const eg_endpoint *endpoint, char *text)
 bool eg_endpoint_from_number(const char *text, size_t length, eg_endpoint *out)
 {
     char copy[1280]; /* libc reads numbers with any count of leading zeros */
-    struct in_addr ipv4;
     struct in6_addr ipv6;
     struct addrinfo hints, *found = NULL;
     eg_endpoint endpoint;
@@ -280,9 +309,8 @@ bool eg_endpoint_from_number(const char *text, size_t length, eg_endpoint *out)
     memcpy(copy, text, length);
     copy[length] = '\0';
     memset(&endpoint, 0, sizeof endpoint);
-    if (inet_pton(AF_INET, copy, &ipv4) == 1) {
+    if (eg_address_parse_ipv4(text, length, &endpoint.address)) {
         endpoint.family = AF_INET;
-        endpoint.address = eg_address_from_ipv4((const uint8_t *)&ipv4);
         is_number = true;
     } else if (inet_pton(AF_INET6, copy, &ipv6) == 1) {
         endpoint.family = AF_INET6;

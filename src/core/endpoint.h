@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* An IP address is kept as 16 bytes; IPv4 in its mapped form (::ffff:a.b.c.d),
  * so that a mapped address and the IPv4 address it means are the same key. */
@@ -46,10 +47,21 @@ int eg_endpoint_from_sockaddr(eg_endpoint *out, const void *sockaddr, size_t len
 /* The mapped form of an IPv4 address of 4 bytes in network order. */
 eg_address eg_address_from_ipv4(const uint8_t ipv4[4]);
 
-/* Is this the mapped form of an IPv4 address (::ffff:0:0/96)? */
-bool eg_address_is_ipv4(const eg_address *address);
+/* Read four decimal numbers as inet_pton(3) does, on every dial's way. */
+bool eg_address_parse_ipv4(const char *text, size_t length, eg_address *out);
 
-bool eg_address_equal(const eg_address *left, const eg_address *right);
+/* Is this the mapped form of an IPv4 address (::ffff:0:0/96)? Inline, with the next one:
+ * every dial asks them several times. */
+static inline bool eg_address_is_ipv4(const eg_address *address)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return memcmp(address->bytes, mapped, sizeof mapped) == 0;
+}
+
+static inline bool eg_address_equal(const eg_address *left, const eg_address *right)
+{
+    return memcmp(left->bytes, right->bytes, sizeof left->bytes) == 0;
+}
 
 eg_class eg_address_class(const eg_address *address);
 

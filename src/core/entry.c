@@ -38,6 +38,32 @@ static bool covers(const uint8_t *network, unsigned length, const uint8_t *addre
     return rest == 0 || ((network[whole] ^ address[whole]) >> (8 - rest)) == 0;
 }
 
+static bool embeds_this_machine(const eg_address *address)
+{
+    eg_address embedded[EG_EMBEDDED_MAX];
+    size_t count = eg_address_embedded(address, embedded);
+    for (size_t i = 0; i < count; i++) {
+        eg_class class = eg_address_class(&embedded[i]);
+        if (class == EG_CLASS_LOOPBACK || class == EG_CLASS_UNSPECIFIED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The table has no prefix for ISATAP, whose IPv4 address stands behind any: a CIDR that
+ * reaches into the last 32 bits is compared there. */
+static bool isatap_covers_this_machine(const eg_address *address, unsigned length)
+{
+    static const uint8_t loopback[4] = {127}, unspecified[4] = {0};
+    const uint8_t *bytes = address->bytes;
+    if (length < 96 || (bytes[8] & 0xfd) != 0 || bytes[9] != 0 || bytes[10] != 0x5e || bytes[11] != 0xfe) {
+        return false;
+    }
+    unsigned inside = length - 96;
+    return covers(loopback, inside < 8 ? inside : 8, bytes + 12) || covers(unspecified, inside, bytes + 12);
+}
+
 /* Two prefixes overlap exactly where the shorter covers the longer. */
 static bool means_this_machine(const eg_address *address, unsigned length)
 {
@@ -52,16 +78,7 @@ static bool means_this_machine(const eg_address *address, unsigned length)
             return true;
         }
     }
-    eg_address embedded[EG_EMBEDDED_MAX];
-    size_t count = length >= 96 ? eg_address_embedded(address, embedded) : 0;
-    for (size_t i = 0; i < count; i++) {
-        eg_class class = eg_address_class(&embedded[i]);
-        /* Inside the last 32 bits a CIDR starts at its lowest address: 0 and 127 begin there. */
-        if (class == EG_CLASS_LOOPBACK || class == EG_CLASS_UNSPECIFIED || (length < 104 && embedded[i].bytes[12] <= 127)) {
-            return true;
-        }
-    }
-    return false;
+    return length == 128 ? embeds_this_machine(address) : isatap_covers_this_machine(address, length);
 }
 
 static bool parse_decimal(const char *text, size_t length, unsigned most, unsigned *out)

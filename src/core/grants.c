@@ -96,6 +96,21 @@ int eg_grants_add(eg_grants *grants, const eg_address *address, uint32_t record)
     return -EAGAIN;
 }
 
+bool eg_grants_has(const eg_grants *grants, const eg_address *address, uint32_t record)
+{
+    uint64_t high, low;
+    split(address, &high, &low);
+    const eg_grant *bucket = grants->slots[bucket_of(grants, high, low)];
+
+    for (size_t way = 0; way < EG_GRANT_WAYS; way++) {
+        grant_value value;
+        if (read_slot(&bucket[way], &value) && value.high == high && value.low == low && value.record == record) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool eg_grants_cover(const eg_grants *grants, const eg_allowlist *allowlist, const eg_address *address, int port)
 {
     uint64_t high, low;

@@ -26,9 +26,15 @@ typedef struct eg_grants {
     eg_grant slots[EG_GRANT_BUCKETS][EG_GRANT_WAYS];
 } eg_grants;
 
+/* Stands for no name of the list: the address was looked up while observing only. */
+#define EG_RECORD_OBSERVED UINT32_MAX
+
 /* Remember that `address` answers for the name of `record`. 0, or -EAGAIN where no slot
  * could be had. Any thread, any process that maps the block. */
 int eg_grants_add(eg_grants *grants, const eg_address *address, uint32_t record);
+
+/* Was this very pair remembered? */
+bool eg_grants_has(const eg_grants *grants, const eg_address *address, uint32_t record);
 
 /* Is there a grant for this address whose name opens `port` (or EG_ANY_PORT)? */
 bool eg_grants_cover(const eg_grants *grants, const eg_allowlist *allowlist, const eg_address *address, int port);

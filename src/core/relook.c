@@ -134,7 +134,7 @@ bool eg_relook_may_help(const eg_state *state, int port)
 
 bool eg_relook(eg_state *state, int port, int wait_ms)
 {
-    uint32_t records[EG_NAMES_FOR_PORT_MAX];
+    uint32_t records[EG_NAMES_FOR_PORT_MAX] = {0};
     tracked_name *waiting[EG_NAMES_FOR_PORT_MAX];
     size_t waiting_count = 0;
     size_t count = eg_allowlist_names_for_port(&state->allowlist, port, records);

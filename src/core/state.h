@@ -18,6 +18,7 @@ typedef struct eg_installer {
 
 typedef struct eg_state {
     uint64_t size;
+    bool observing;        /* set before the block is published: journal, and let through */
     eg_installer installer;
     eg_name own_name;      /* gethostname(2) at install, normalised; empty where it is no name */
     eg_threads threads;

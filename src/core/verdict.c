@@ -107,7 +107,7 @@ static eg_reason class_refusal(const eg_address *address)
 static eg_reason embedded_refusal(const eg_address *address)
 {
     eg_address embedded[EG_EMBEDDED_MAX];
-    size_t count = eg_address_embedded(address, embedded);
+    size_t count = eg_address_is_ipv4(address) ? 0 : eg_address_embedded(address, embedded);
     for (size_t i = 0; i < count; i++) {
         if (class_refusal(&embedded[i]) != EG_ALLOWED || eg_machine_locality(&embedded[i]) != EG_LOCALITY_ELSEWHERE) {
             return EG_REFUSED_EMBEDDED;

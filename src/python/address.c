@@ -123,7 +123,13 @@ static int read_host(int family, const char *text, size_t length, eg_parsed *out
 {
     eg_endpoint number;
 
-    memset(&out->endpoint.address, 0, sizeof out->endpoint.address);
+    if (family == AF_INET && eg_address_parse_ipv4(text, length, &out->endpoint.address)) {
+        out->kind = EG_PARSED_ENDPOINT; /* the common case */
+        return 0;
+    }
+    if (strlen(text) != length) {
+        return 0; /* an embedded NUL: "host name must not contain null character" */
+    }
     if (length == 0) {
         /* '' is INADDR_ANY or in6addr_any. */
         static const uint8_t any[4];
@@ -143,14 +149,7 @@ static int read_host(int family, const char *text, size_t length, eg_parsed *out
         out->kind = EG_PARSED_MALFORMED;
         return 0;
     }
-    if (family == AF_INET) {
-        struct in_addr ipv4;
-        if (inet_pton(AF_INET, text, &ipv4) == 1) {
-            out->endpoint.address = eg_address_from_ipv4((const uint8_t *)&ipv4);
-            out->kind = EG_PARSED_ENDPOINT;
-            return 0;
-        }
-    } else if (inet_pton(AF_INET6, text, out->endpoint.address.bytes) == 1) {
+    if (family == AF_INET6 && inet_pton(AF_INET6, text, out->endpoint.address.bytes) == 1) {
         out->kind = EG_PARSED_ENDPOINT;
         return 0;
     }
@@ -202,9 +201,6 @@ static int parse_inet(PyObject *address, int family, eg_parsed *out)
     }
     if (text == NULL) {
         return -1;
-    }
-    if (strlen(text) != (size_t)length) {
-        return 0; /* an embedded NUL: "host name must not contain null character" */
     }
     port = PyLong_AsLongAndOverflow(PyTuple_GET_ITEM(exact, 1), &overflow);
     if (overflow != 0 || port < 0 || port > 65535) {

@@ -17,8 +17,8 @@
 /* What this thread's route announced. A signal handler can run Python between a route's
  * call and its end, but not between the announcement and the event: it would find the
  * event already consumed. */
-static _Thread_local PyObject *expected;
-static _Thread_local bool heard;
+static _Thread_local PyObject *expected EG_THREAD_LOCAL_MODEL;
+static _Thread_local bool heard EG_THREAD_LOCAL_MODEL;
 
 void eg_floor_expect(PyObject *exact)
 {
@@ -30,24 +30,28 @@ void eg_floor_forget(void)
     expected = NULL;
 }
 
-static bool was_expected(PyObject *object)
+/* The announced object is the event's first argument (lookups) or its second (addresses). */
+static bool was_expected(PyObject *args)
 {
-    bool match = expected != NULL && expected == object;
-    if (match) {
-        expected = NULL;
+    Py_ssize_t size = PyTuple_GET_SIZE(args);
+    PyObject *object = expected;
+
+    if (object == NULL || size == 0 ||
+        (PyTuple_GET_ITEM(args, 0) != object && (size == 1 || PyTuple_GET_ITEM(args, 1) != object))) {
+        return false;
     }
-    return match;
+    expected = NULL;
+    return true;
 }
 
 static int refuse_shape(eg_route route, const char *host)
 {
     eg_attempt attempt = {.route = route, .reason = EG_REFUSED_SHAPE, .host = host, .port = EG_NO_PORT};
-    eg_refuse(&attempt);
-    return -1;
+    return eg_refuse(&attempt);
 }
 
 /* connect, sendto, sendmsg and bind raise (socket, address). */
-static int judge_address(const eg_state *state, eg_route route, PyObject *socket, PyObject *address)
+static int judge_address(eg_state *state, eg_route route, PyObject *socket, PyObject *address)
 {
     eg_parsed parsed = {0};
     int family = -1, done = -1;
@@ -63,9 +67,10 @@ static int judge_address(const eg_state *state, eg_route route, PyObject *socket
     /* Only what is exact already: the original acts on its own reading of the object. */
     bool exact = parsed.exact == address || PyUnicode_CheckExact(address) || PyBytes_CheckExact(address);
     if (parsed.kind != EG_PARSED_ENDPOINT || !exact) {
-        refuse_shape(route, parsed.host == NULL ? "an address" : PyBytes_AS_STRING(parsed.host));
+        done = refuse_shape(route, parsed.host == NULL ? "an address" : PyBytes_AS_STRING(parsed.host));
     } else if (route == EG_ROUTE_BIND) {
-        done = kind == EG_SOCKET_OTHER && family == AF_INET ? refuse_shape(route, "an address") : 0;
+        eg_reason reason = eg_verdict_for_bind(&parsed.endpoint);
+        done = reason == EG_ALLOWED ? 0 : eg_refuse_endpoint(route, reason, &parsed.endpoint);
     } else {
         eg_dial dial = {.endpoint = &parsed.endpoint,
                         .action = route == EG_ROUTE_SENDTO || route == EG_ROUTE_SENDMSG ? EG_ACTION_SEND
@@ -73,11 +78,7 @@ static int judge_address(const eg_state *state, eg_route route, PyObject *socket
                         .socket = kind,
                         .loopback_open = eg_loopback_is_open()};
         eg_reason reason = eg_verdict_for_dial(state, &dial);
-        if (reason == EG_ALLOWED) {
-            done = 0;
-        } else {
-            eg_refuse_endpoint(route, reason, &parsed.endpoint);
-        }
+        done = reason == EG_ALLOWED ? 0 : eg_refuse_endpoint(route, reason, &parsed.endpoint);
     }
     eg_parsed_clear(&parsed);
     return done;
@@ -85,7 +86,7 @@ static int judge_address(const eg_state *state, eg_route route, PyObject *socket
 
 /* Lookups raise the host first. The C library must be asked the absolute name, which is
  * what a route hands on; a name that came by another way is refused. */
-static int judge_lookup(const eg_state *state, eg_route route, PyObject *host)
+static int judge_lookup(eg_state *state, eg_route route, PyObject *host)
 {
     PyObject *encoded;
     eg_name_decision decision;
@@ -120,7 +121,7 @@ static int judge_lookup(const eg_state *state, eg_route route, PyObject *host)
                               .reason = reason == EG_ALLOWED ? EG_REFUSED_SHAPE : reason,
                               .host = PyBytes_AS_STRING(encoded),
                               .port = EG_NO_PORT};
-        eg_refuse(&attempt);
+        done = eg_refuse(&attempt);
     }
     Py_DECREF(encoded);
     return done;
@@ -160,7 +161,7 @@ static const struct {
     {"getnameinfo", EG_ROUTE_GETNAMEINFO, false},
 };
 
-static int judge_event(const eg_state *state, const char *event, PyObject *args)
+static int judge_event(eg_state *state, const char *event, PyObject *args)
 {
     Py_ssize_t size = PyTuple_GET_SIZE(args);
 
@@ -176,9 +177,6 @@ static int judge_event(const eg_state *state, const char *event, PyObject *args)
             return refuse_shape(events[i].route, "an event without an address");
         }
         PyObject *subject = PyTuple_GET_ITEM(args, place);
-        if (was_expected(subject)) {
-            return 0;
-        }
         return events[i].is_address ? judge_address(state, events[i].route, PyTuple_GET_ITEM(args, 0), subject)
                                     : judge_lookup(state, events[i].route, subject);
     }
@@ -195,7 +193,10 @@ static int hook(const char *event, PyObject *args, void *unused)
         }
         return 0;
     }
-    const eg_state *state = eg_guard_get();
+    if (was_expected(args)) {
+        return 0;
+    }
+    eg_state *state = eg_guard_get();
     return state == NULL ? 0 : judge_event(state, event + 7, args);
 }
 

@@ -134,27 +134,58 @@ done:
     return done;
 }
 
-static int enforce(eg_state *state)
+/* From off or observing to `state`. On failure everything is as it was. */
+static int publish(eg_state *state)
 {
+    eg_state *before = eg_guard_get();
+
     if (prepare() < 0) {
         return -1;
+    }
+    if (before != NULL) {
+        /* The numbers go on, so that nobody takes new violations for old ones. The block
+         * itself stays mapped: other threads may be reading it. */
+        atomic_store(&state->journal.total, eg_journal_total(&before->journal));
     }
     eg_socket_object_scan_descriptors();
     eg_loopback_void_all();
     atomic_store_explicit(&eg_guard_state, state, memory_order_release);
     eg_interpose_swap();
     if (prove() < 0) {
-        eg_interpose_undo();
-        atomic_store_explicit(&eg_guard_state, NULL, memory_order_release);
+        if (before == NULL) {
+            eg_interpose_undo();
+        }
+        atomic_store_explicit(&eg_guard_state, before, memory_order_release);
         return -1;
     }
+    eg_capability_close();
     return 0;
 }
 
-int eg_guard_install(PyObject *allow)
+/* With the claim held. 1: `state` is now in use; 0: nothing to do; -1 with an exception. */
+static int advance(eg_state *state)
+{
+    const eg_state *present = eg_guard_get();
+
+    if (present != NULL && !present->observing && state->observing) {
+        PyErr_SetString(PyExc_RuntimeError, "egressguard.observe(): install() was called already, and it stays");
+        return -1;
+    }
+    if (present != NULL && present->observing == state->observing) {
+        return compare_with_installed(state);
+    }
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "egressguard.install() is for the main interpreter; it then holds in all of them");
+        return -1;
+    }
+    return publish(state) < 0 ? -1 : 1;
+}
+
+static int install_or_observe(PyObject *allow, bool observing)
 {
     eg_state *state;
-    int done = -1;
+    int done;
 
     if (is_finalizing()) {
         PyErr_SetString(PyExc_RuntimeError, "egressguard.install(): the interpreter is shutting down");
@@ -165,21 +196,21 @@ int eg_guard_install(PyObject *allow)
         eg_state_destroy(state);
         return -1;
     }
-    if (eg_guard_get() != NULL) {
-        done = compare_with_installed(state);
+    state->observing = observing;
+    done = advance(state);
+    if (done != 1) {
         eg_state_destroy(state);
-    } else if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "egressguard.install() is for the main interpreter; it then holds in all of them");
-        eg_state_destroy(state);
-    } else {
-        done = enforce(state);
-        if (done == 0) {
-            eg_capability_close();
-        } else {
-            eg_state_destroy(state);
-        }
     }
     atomic_store(&installing_thread, 0);
-    return done;
+    return done < 0 ? -1 : 0;
+}
+
+int eg_guard_install(PyObject *allow)
+{
+    return install_or_observe(allow, false);
+}
+
+int eg_guard_observe(PyObject *allow)
+{
+    return install_or_observe(allow, true);
 }

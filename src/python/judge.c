@@ -12,7 +12,7 @@
 #include "python/second_look.h"
 #include "python/socket_object.h"
 
-int eg_judge_resolve(const eg_state *state, eg_route route, PyObject *socket, eg_parsed *parsed)
+int eg_judge_resolve(eg_state *state, eg_route route, PyObject *socket, eg_parsed *parsed)
 {
     eg_name_decision decision;
     eg_endpoint answer;
@@ -22,8 +22,7 @@ int eg_judge_resolve(const eg_state *state, eg_route route, PyObject *socket, eg
 
     if (reason != EG_ALLOWED) {
         eg_attempt attempt = {.route = route, .reason = reason, .host = name, .port = parsed->endpoint.port};
-        eg_refuse(&attempt);
-        return -1;
+        return eg_refuse(&attempt) < 0 ? -1 : 1;
     }
     eg_resolve_question question = {.route = route,
                                     .module = eg_interpose_module_of(socket),
@@ -42,11 +41,10 @@ int eg_judge_resolve(const eg_state *state, eg_route route, PyObject *socket, eg
     return parsed->exact == NULL ? -1 : 0;
 }
 
-static void refuse_dial(const eg_judged_dial *dial, eg_reason reason, const eg_parsed *parsed)
+static int refuse_dial(const eg_judged_dial *dial, eg_reason reason, const eg_parsed *parsed)
 {
     if (parsed->host == NULL) {
-        eg_refuse_endpoint(dial->route, reason, &parsed->endpoint);
-        return;
+        return eg_refuse_endpoint(dial->route, reason, &parsed->endpoint);
     }
     char address[EG_ENDPOINT_TEXT_SIZE];
     eg_address_text(&parsed->endpoint.address, address);
@@ -55,13 +53,16 @@ static void refuse_dial(const eg_judged_dial *dial, eg_reason reason, const eg_p
                           .host = PyBytes_AS_STRING(parsed->host),
                           .port = parsed->endpoint.port,
                           .address = address};
-    eg_refuse(&attempt);
+    return eg_refuse(&attempt);
 }
 
-int eg_judge(const eg_state *state, const eg_judged_dial *judged, eg_parsed *parsed)
+int eg_judge(eg_state *state, const eg_judged_dial *judged, eg_parsed *parsed)
 {
-    if (parsed->kind == EG_PARSED_NAME && eg_judge_resolve(state, judged->route, judged->socket, parsed) < 0) {
-        return -1;
+    if (parsed->kind == EG_PARSED_NAME) {
+        int resolved = eg_judge_resolve(state, judged->route, judged->socket, parsed);
+        if (resolved != 0) {
+            return resolved < 0 ? -1 : 0;
+        }
     }
     eg_dial dial = {.endpoint = &parsed->endpoint,
                     .action = judged->action,
@@ -77,8 +78,11 @@ int eg_judge(const eg_state *state, const eg_judged_dial *judged, eg_parsed *par
     if (reason == EG_ALLOWED) {
         return 0;
     }
-    refuse_dial(judged, reason, parsed);
-    return -1;
+    if (state->observing && reason == EG_REFUSED_NOT_LISTED &&
+        eg_grants_has(&state->grants, &parsed->endpoint.address, EG_RECORD_OBSERVED)) {
+        return 0; /* told already, by the name that was looked up for it */
+    }
+    return refuse_dial(judged, reason, parsed);
 }
 
 bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket)

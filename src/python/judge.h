@@ -15,13 +15,14 @@ typedef struct eg_judged_dial {
 
 /* Look a name up where `parsed` holds one, and judge the endpoint. On success
  * `parsed->exact` is what to hand on. 0, or -1 with EgressViolation or the lookup's error. */
-int eg_judge(const eg_state *state, const eg_judged_dial *dial, eg_parsed *parsed);
+int eg_judge(eg_state *state, const eg_judged_dial *dial, eg_parsed *parsed);
 
 /* Would the verdict need the payload of a message to this endpoint? */
 bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket);
 
 /* A name in an address: decide about it, look it up, and put the first good answer of the
- * socket's family into `parsed`, as CPython would. 0 / -1 with an exception. */
-int eg_judge_resolve(const eg_state *state, eg_route route, PyObject *socket, eg_parsed *parsed);
+ * socket's family into `parsed`, as CPython would. 0; 1 where the name is refused and the
+ * process only observes, so that `parsed->exact` goes on as it is; -1 with an exception. */
+int eg_judge_resolve(eg_state *state, eg_route route, PyObject *socket, eg_parsed *parsed);
 
 #endif

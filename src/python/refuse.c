@@ -26,7 +26,8 @@ PyDoc_STRVAR(violation_doc,
              "port: int, or None where the attempt named none\n"
              "address: str, what the host resolved to, or None\n"
              "route: str, the call that was refused, such as 'connect'\n"
-             "reason: str, one word of a closed set, such as 'not-listed'\n\n"
+             "reason: str, one word of a closed set, such as 'not-listed'\n"
+             "number: int, its number in the journal\n\n"
              "Not an OSError: clients retry or swallow those (docs/architecture.md).");
 
 PyObject *eg_refuse_exception_type(void)
@@ -41,8 +42,8 @@ PyObject *eg_refuse_exception_type(void)
     if (type != NULL) {
         return type;
     }
-    members = Py_BuildValue("{sOsOsOsOsO}", "host", Py_None, "port", Py_None, "address", Py_None, "route", Py_None,
-                            "reason", Py_None);
+    members = Py_BuildValue("{sOsOsOsOsOsO}", "host", Py_None, "port", Py_None, "address", Py_None, "route", Py_None,
+                            "reason", Py_None, "number", Py_None);
     if (members == NULL) {
         return NULL;
     }
@@ -124,9 +125,11 @@ static PyObject *message_of(const eg_attempt *attempt)
                                 eg_reason_text(attempt->reason), step);
 }
 
-static void keep(const eg_attempt *attempt, eg_violation *violation)
+/* True where the attempt is to be let through. */
+static bool keep(const eg_attempt *attempt, eg_violation *violation)
 {
     eg_state *state = eg_guard_get();
+    bool observing = state != NULL && state->observing;
 
     memset(violation, 0, offsetof(eg_violation, host));
     violation->address[0] = violation->file[0] = violation->program[0] = '\0';
@@ -137,10 +140,12 @@ static void keep(const eg_attempt *attempt, eg_violation *violation)
     if (attempt->address != NULL) {
         snprintf(violation->address, sizeof violation->address, "%s", attempt->address);
     }
+    violation->flags = observing ? EG_VIOLATION_OBSERVED : 0;
     eg_callsite_fill(violation);
     if (state != NULL) {
         eg_journal_add(&state->journal, violation);
     }
+    return observing;
 }
 
 static void tell_listener(const eg_violation *violation)
@@ -197,7 +202,7 @@ static PyObject *port_or_none(int port)
     return port == EG_NO_PORT ? Py_NewRef(Py_None) : PyLong_FromLong(port);
 }
 
-static void raise_violation(const eg_attempt *attempt)
+static void raise_violation(const eg_attempt *attempt, uint64_t number)
 {
     PyObject *message = NULL, *violation = NULL, *type = eg_refuse_exception_type();
 
@@ -217,23 +222,27 @@ static void raise_violation(const eg_attempt *attempt)
         set_member(violation, "port", port_or_none(attempt->port)) == 0 &&
         set_member(violation, "address", text_or_none(attempt->address)) == 0 &&
         set_member(violation, "route", text_of(eg_route_name(attempt->route))) == 0 &&
-        set_member(violation, "reason", text_of(eg_reason_word(attempt->reason))) == 0) {
+        set_member(violation, "reason", text_of(eg_reason_word(attempt->reason))) == 0 &&
+        set_member(violation, "number", PyLong_FromUnsignedLongLong(number)) == 0) {
         PyErr_SetObject(type, violation);
     }
     Py_DECREF(violation);
 }
 
-PyObject *eg_refuse(const eg_attempt *attempt)
+int eg_refuse(const eg_attempt *attempt)
 {
     eg_violation violation;
 
-    keep(attempt, &violation);
+    bool let_through = keep(attempt, &violation);
     tell_listener(&violation);
-    raise_violation(attempt);
-    return NULL;
+    if (let_through) {
+        return 0;
+    }
+    raise_violation(attempt, violation.number);
+    return -1;
 }
 
-PyObject *eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint)
+int eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint)
 {
     char host[EG_ENDPOINT_TEXT_SIZE];
     bool ip = endpoint->family == AF_INET || endpoint->family == AF_INET6;

@@ -15,11 +15,12 @@ typedef struct eg_attempt {
 } eg_attempt;
 
 /* Put the violation in the journal, log it where egressguard is imported, and raise
- * EgressViolation. Returns NULL, so that a route can return it. */
-PyObject *eg_refuse(const eg_attempt *attempt);
+ * EgressViolation: -1. While the process only observes: 0 without an exception, and the
+ * caller lets the attempt through. */
+int eg_refuse(const eg_attempt *attempt);
 
 /* The same for an endpoint. */
-PyObject *eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint);
+int eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint);
 
 /* The calling interpreter's EgressViolation: borrowed, made on first use, NULL with an
  * exception on failure. No object crosses from one interpreter to another. */

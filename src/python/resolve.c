@@ -78,7 +78,7 @@ static bool is_reachable(const eg_address *address)
  * the file stays. */
 static void sort_addresses(eg_address *addresses, size_t count)
 {
-    eg_address sorted[ADDRESSES_MAX];
+    eg_address sorted[ADDRESSES_MAX] = {{{0}}};
     size_t used = 0;
 
     for (int pass = 0; pass < 3; pass++) {
@@ -133,7 +133,7 @@ static PyObject *ask_libc(const eg_resolve_question *question)
     return list;
 }
 
-static void refuse_answers(const eg_resolve_question *question, const eg_endpoint *dropped)
+static int refuse_answers(const eg_resolve_question *question, const eg_endpoint *dropped)
 {
     char address[EG_ENDPOINT_TEXT_SIZE] = "";
     if (dropped->family != AF_UNSPEC) {
@@ -144,7 +144,7 @@ static void refuse_answers(const eg_resolve_question *question, const eg_endpoin
                           .host = question->decision->name.text,
                           .port = question->asked_port,
                           .address = address};
-    eg_refuse(&attempt);
+    return eg_refuse(&attempt);
 }
 
 /* The answers that may be dialled, granted: new list. */
@@ -166,12 +166,14 @@ static PyObject *prune(eg_state *state, const eg_resolve_question *question, PyO
     }
     if (kept != NULL && PyList_GET_SIZE(kept) == 0) {
         Py_CLEAR(kept);
-        refuse_answers(question, &dropped);
+        if (refuse_answers(question, &dropped) == 0) {
+            kept = Py_NewRef(list);
+        }
     }
     return kept;
 }
 
-PyObject *eg_resolve_list(const eg_state *state, const eg_resolve_question *question)
+PyObject *eg_resolve_list(eg_state *state, const eg_resolve_question *question)
 {
     eg_address addresses[ADDRESSES_MAX];
     const eg_name *name = &question->decision->name;
@@ -194,15 +196,14 @@ PyObject *eg_resolve_list(const eg_state *state, const eg_resolve_question *ques
     } else {
         list = ask_libc(question);
     }
-    eg_state *writable = eg_guard_get();
-    if (list != NULL && writable == state) {
-        kept = prune(writable, question, list);
+    if (list != NULL) {
+        kept = prune(state, question, list);
     }
     Py_XDECREF(list);
     return kept;
 }
 
-int eg_resolve_first(const eg_state *state, const eg_resolve_question *question, eg_endpoint *out)
+int eg_resolve_first(eg_state *state, const eg_resolve_question *question, eg_endpoint *out)
 {
     PyObject *list = eg_resolve_list(state, question);
     int done = -1;

@@ -16,10 +16,10 @@ typedef struct eg_resolve_question {
 
 /* getaddrinfo's list with the answers that may be dialled, each of them granted: new list.
  * NULL with EgressViolation where none is left, or with the lookup's own error. */
-PyObject *eg_resolve_list(const eg_state *state, const eg_resolve_question *question);
+PyObject *eg_resolve_list(eg_state *state, const eg_resolve_question *question);
 
 /* The first answer of that list as an endpoint. 0 / -1 with an exception. */
-int eg_resolve_first(const eg_state *state, const eg_resolve_question *question, eg_endpoint *out);
+int eg_resolve_first(eg_state *state, const eg_resolve_question *question, eg_endpoint *out);
 
 /* The original getaddrinfo with exact arguments; `host` is announced to the floor. New list. */
 PyObject *eg_resolve_ask(const eg_resolve_question *question, PyObject *host, int flags);

@@ -20,7 +20,7 @@ static PyObject *act(eg_route route, PyObject *self, PyObject *exact)
 
 static PyObject *dial(eg_route route, PyObject *self, PyObject *address)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     eg_parsed parsed;
     PyObject *result = NULL;
 
@@ -57,7 +57,7 @@ PyObject *eg_route_connect_ex(PyObject *self, PyObject *address)
  * send without an address from then on. */
 PyObject *eg_route_bind(PyObject *self, PyObject *address)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     eg_parsed parsed;
     PyObject *result = NULL;
 
@@ -68,8 +68,7 @@ PyObject *eg_route_bind(PyObject *self, PyObject *address)
         goto done;
     }
     eg_reason reason = eg_verdict_for_bind(&parsed.endpoint);
-    if (reason != EG_ALLOWED) {
-        eg_refuse_endpoint(EG_ROUTE_BIND, reason, &parsed.endpoint);
+    if (reason != EG_ALLOWED && eg_refuse_endpoint(EG_ROUTE_BIND, reason, &parsed.endpoint) < 0) {
         goto done;
     }
     if (parsed.kind == EG_PARSED_NAME && eg_judge_resolve(state, EG_ROUTE_BIND, self, &parsed) < 0) {

@@ -15,7 +15,7 @@
 
 #define NO_PORT_TO_TELL(port) ((port) == EG_ANY_PORT ? EG_NO_PORT : (port))
 
-static PyObject *refuse_name(eg_route route, eg_reason reason, PyObject *encoded, int port)
+static int refuse_name(eg_route route, eg_reason reason, PyObject *encoded, int port)
 {
     eg_attempt attempt = {
         .route = route, .reason = reason, .host = PyBytes_AS_STRING(encoded), .port = NO_PORT_TO_TELL(port)};
@@ -80,7 +80,20 @@ static PyObject *ask_exact(PyObject *self, const eg_lookup_args *a)
     return list;
 }
 
-static PyObject *look_up(const eg_state *state, PyObject *self, const eg_lookup_args *a)
+/* While observing: what an unlisted name resolved to is remembered, so that the dial which
+ * follows is not told again as a bare address. Takes and returns `list`. */
+static PyObject *observed_answers(eg_state *state, PyObject *list, int port)
+{
+    eg_endpoint answer;
+    for (Py_ssize_t i = 0; list != NULL && port != EG_ANY_PORT && i < PyList_GET_SIZE(list); i++) {
+        if (eg_resolve_read_answer(PyList_GET_ITEM(list, i), &answer)) {
+            eg_grants_add(&state->grants, &answer.address, EG_RECORD_OBSERVED);
+        }
+    }
+    return list;
+}
+
+static PyObject *look_up(eg_state *state, PyObject *self, const eg_lookup_args *a)
 {
     eg_name_decision decision;
     int port;
@@ -103,10 +116,13 @@ static PyObject *look_up(const eg_state *state, PyObject *self, const eg_lookup_
             return NULL;
         }
         Py_DECREF(list);
-        return refuse_name(EG_ROUTE_GETADDRINFO, EG_REFUSED_SHAPE, a->encoded, EG_NO_PORT);
+        return refuse_name(EG_ROUTE_GETADDRINFO, EG_REFUSED_SHAPE, a->encoded, EG_NO_PORT) < 0 ? NULL
+                                                                                               : ask_exact(self, a);
     }
     if (eg_verdict_for_name(state, name, length, port, &decision) != EG_ALLOWED) {
-        return refuse_name(EG_ROUTE_GETADDRINFO, decision.reason, a->encoded, port);
+        return refuse_name(EG_ROUTE_GETADDRINFO, decision.reason, a->encoded, port) < 0
+                   ? NULL
+                   : observed_answers(state, ask_exact(self, a), port);
     }
     if (decision.kind == EG_NAME_NUMBER) {
         return ask_exact(self, a);
@@ -125,7 +141,7 @@ static PyObject *look_up(const eg_state *state, PyObject *self, const eg_lookup_
 
 PyObject *eg_route_getaddrinfo(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     eg_lookup_args a;
     PyObject *list;
 
@@ -162,7 +178,7 @@ static PyObject *ask_one(eg_route route, PyObject *self, PyObject *host)
 
 /* `*encoded` new or NULL; decides about it. 1: listed or this machine; 0: `*result` is the
  * answer (or NULL with an exception) already. */
-static int begin(const eg_state *state, eg_route route, PyObject *self, PyObject *args, PyObject **encoded,
+static int begin(eg_state *state, eg_route route, PyObject *self, PyObject *args, PyObject **encoded,
                  eg_name_decision *decision, PyObject **result)
 {
     *encoded = eg_lookup_args_one_host(args);
@@ -181,7 +197,9 @@ static int begin(const eg_state *state, eg_route route, PyObject *self, PyObject
         return 0;
     }
     if (eg_verdict_for_name(state, name, length, EG_ANY_PORT, decision) != EG_ALLOWED) {
-        *result = refuse_name(route, decision->reason, *encoded, EG_NO_PORT);
+        if (refuse_name(route, decision->reason, *encoded, EG_NO_PORT) == 0) {
+            *result = ask_one(route, self, *encoded);
+        }
         return 0;
     }
     if (decision->kind == EG_NAME_NUMBER) {
@@ -193,7 +211,7 @@ static int begin(const eg_state *state, eg_route route, PyObject *self, PyObject
 
 PyObject *eg_route_gethostbyname(PyObject *self, PyObject *args)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     PyObject *encoded, *result = NULL;
     eg_name_decision decision;
     eg_endpoint first;
@@ -244,7 +262,7 @@ static PyObject *texts_of(PyObject *list)
 PyObject *eg_route_gethostbyname_ex(PyObject *self, PyObject *args)
 {
     enum { canonical_name = 2 }; /* AI_CANONNAME, netdb.h(0p) */
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     PyObject *encoded, *result = NULL, *list, *texts;
     eg_name_decision decision;
 

@@ -15,14 +15,14 @@
 
 #define ALIASES_MAX 16
 
-static PyObject *refuse_host(eg_route route, eg_reason reason, const char *host, int port)
+static int refuse_host(eg_route route, eg_reason reason, const char *host, int port)
 {
     eg_attempt attempt = {.route = route, .reason = reason, .host = host, .port = port};
     return eg_refuse(&attempt);
 }
 
 /* (canonical, aliases, [address]) of a local address, without DNS: new tuple. */
-static PyObject *local_names(const eg_state *state, const eg_address *address)
+static PyObject *local_names(eg_state *state, const eg_address *address)
 {
     eg_name names[ALIASES_MAX];
     char text[EG_ENDPOINT_TEXT_SIZE];
@@ -43,13 +43,11 @@ static PyObject *local_names(const eg_state *state, const eg_address *address)
     return Py_BuildValue("(sN[s])", names[0].text, aliases, text);
 }
 
-/* The original on a numeric host: new reference. */
-static PyObject *ask_number(PyObject *self, const eg_address *address)
+/* The original on one host: new reference. */
+static PyObject *ask_name(PyObject *self, const char *text)
 {
-    char text[EG_ENDPOINT_TEXT_SIZE];
     PyObject *host, *args, *result = NULL;
 
-    eg_address_text(address, text);
     host = PyUnicode_FromString(text);
     args = host == NULL ? NULL : PyTuple_Pack(1, host);
     if (args != NULL) {
@@ -62,7 +60,14 @@ static PyObject *ask_number(PyObject *self, const eg_address *address)
     return result;
 }
 
-static PyObject *reverse_of(const eg_state *state, PyObject *self, const eg_address *address, const char *host)
+static PyObject *ask_number(PyObject *self, const eg_address *address)
+{
+    char text[EG_ENDPOINT_TEXT_SIZE];
+    eg_address_text(address, text);
+    return ask_name(self, text);
+}
+
+static PyObject *reverse_of(eg_state *state, PyObject *self, const eg_address *address, const char *host)
 {
     switch (eg_verdict_for_reverse(state, address)) {
     case EG_REVERSE_LOCAL:
@@ -71,22 +76,26 @@ static PyObject *reverse_of(const eg_state *state, PyObject *self, const eg_addr
         return ask_number(self, address);
     case EG_REVERSE_REFUSED:
     default:
-        return refuse_host(EG_ROUTE_GETHOSTBYADDR, EG_REFUSED_NOT_LISTED, host, EG_NO_PORT);
+        return refuse_host(EG_ROUTE_GETHOSTBYADDR, EG_REFUSED_NOT_LISTED, host, EG_NO_PORT) < 0
+                   ? NULL
+                   : ask_number(self, address);
     }
 }
 
-static PyObject *reverse_of_name(const eg_state *state, PyObject *self, const char *name, size_t length)
+static PyObject *reverse_of_name(eg_state *state, PyObject *self, const char *name, size_t length)
 {
     eg_name_decision decision;
     eg_endpoint address = {0};
 
     if (eg_verdict_for_name(state, name, length, EG_ANY_PORT, &decision) != EG_ALLOWED) {
-        return refuse_host(EG_ROUTE_GETHOSTBYADDR, decision.reason, name, EG_NO_PORT);
+        return refuse_host(EG_ROUTE_GETHOSTBYADDR, decision.reason, name, EG_NO_PORT) < 0 ? NULL
+                                                                                        : ask_name(self, name);
     }
     if (decision.kind == EG_NAME_NUMBER) {
         /* '' is the unspecified address */
         if (length > 0 && !eg_endpoint_from_number(name, length, &address)) {
-            return refuse_host(EG_ROUTE_GETHOSTBYADDR, EG_REFUSED_SHAPE, name, EG_NO_PORT);
+            PyErr_SetString(PyExc_SystemError, "egressguard: a number that is none");
+            return NULL;
         }
         return reverse_of(state, self, &address.address, name);
     }
@@ -104,7 +113,7 @@ static PyObject *reverse_of_name(const eg_state *state, PyObject *self, const ch
 
 PyObject *eg_route_gethostbyaddr(PyObject *self, PyObject *args)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     PyObject *encoded, *result;
 
     if (state == NULL) {
@@ -136,7 +145,7 @@ static PyObject *ask_getnameinfo(PyObject *self, PyObject *address, int flags)
 }
 
 /* (host, service) of a local address: the service from libc, the host without DNS. */
-static PyObject *local_name_and_service(const eg_state *state, PyObject *self, PyObject *address,
+static PyObject *local_name_and_service(eg_state *state, PyObject *self, PyObject *address,
                                         const eg_address *number, int flags)
 {
     eg_name names[ALIASES_MAX];
@@ -155,7 +164,7 @@ static PyObject *local_name_and_service(const eg_state *state, PyObject *self, P
 
 PyObject *eg_route_getnameinfo(PyObject *self, PyObject *args)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     PyObject *address, *exact = NULL, *result = NULL;
     eg_endpoint number;
     int flags;
@@ -188,7 +197,9 @@ PyObject *eg_route_getnameinfo(PyObject *self, PyObject *args)
         break;
     case EG_REVERSE_REFUSED:
     default:
-        refuse_host(EG_ROUTE_GETNAMEINFO, EG_REFUSED_NOT_LISTED, text, EG_NO_PORT);
+        if (refuse_host(EG_ROUTE_GETNAMEINFO, EG_REFUSED_NOT_LISTED, text, EG_NO_PORT) == 0) {
+            result = ask_getnameinfo(self, exact, flags);
+        }
         break;
     }
 done:

@@ -38,7 +38,7 @@ static PyObject *copy_buffer(PyObject *data)
 /* sendto(data, address) and sendto(data, flags, address). */
 PyObject *eg_route_sendto(PyObject *self, PyObject *args)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     Py_ssize_t size = PyTuple_GET_SIZE(args);
     PyObject *data = NULL, *flags = NULL, *exact_args = NULL, *result = NULL;
     eg_parsed parsed = {0};
@@ -121,14 +121,10 @@ static PyObject *exact_control_message(PyObject *item)
         goto done;
     }
     eg_reason reason = eg_verdict_for_control_message((int)level_number, (int)type_number);
-    if (reason == EG_ALLOWED) {
+    eg_attempt attempt = {
+        .route = EG_ROUTE_SENDMSG, .reason = reason, .host = "a routing control message", .port = EG_NO_PORT};
+    if (reason == EG_ALLOWED || eg_refuse(&attempt) == 0) {
         exact = PyTuple_Pack(3, level, type, data);
-    } else {
-        eg_attempt attempt = {.route = EG_ROUTE_SENDMSG,
-                              .reason = reason,
-                              .host = "a routing control message",
-                              .port = EG_NO_PORT};
-        eg_refuse(&attempt);
     }
 done:
     Py_XDECREF(triple);
@@ -191,7 +187,7 @@ static void clear_message(message *m)
     eg_parsed_clear(&m->parsed);
 }
 
-static int judge_message(const eg_state *state, PyObject *self, message *m)
+static int judge_message(eg_state *state, PyObject *self, message *m)
 {
     eg_judged_dial judged = {.route = EG_ROUTE_SENDMSG, .action = EG_ACTION_SEND, .socket = self};
 
@@ -217,7 +213,7 @@ static int judge_message(const eg_state *state, PyObject *self, message *m)
 /* sendmsg(buffers[, ancdata[, flags[, address]]]) */
 PyObject *eg_route_sendmsg(PyObject *self, PyObject *args)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     Py_ssize_t size = PyTuple_GET_SIZE(args);
     PyObject *exact_args = NULL, *result = NULL;
     message m = {0};
@@ -260,7 +256,7 @@ done:
 /* setsockopt(level, option, value[, length]): the routing options are refused. */
 PyObject *eg_route_setsockopt(PyObject *self, PyObject *args)
 {
-    const eg_state *state = eg_guard_get();
+    eg_state *state = eg_guard_get();
     Py_ssize_t size = PyTuple_GET_SIZE(args);
     PyObject *level = NULL, *option = NULL, *exact_args = NULL, *result = NULL;
     int overflow;
@@ -282,8 +278,9 @@ PyObject *eg_route_setsockopt(PyObject *self, PyObject *args)
                                      : eg_verdict_for_option((int)level_number, (int)option_number);
     if (reason != EG_ALLOWED) {
         eg_attempt attempt = {.route = EG_ROUTE_SETSOCKOPT, .reason = reason, .host = "a routing option", .port = EG_NO_PORT};
-        eg_refuse(&attempt);
-        goto done;
+        if (eg_refuse(&attempt) < 0) {
+            goto done;
+        }
     }
     if (level == PyTuple_GET_ITEM(args, 0) && option == PyTuple_GET_ITEM(args, 1)) {
         exact_args = Py_NewRef(args);

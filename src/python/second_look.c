@@ -6,7 +6,7 @@
 #define WAIT_MS 1000
 #define WAIT_NON_BLOCKING_MS 50
 
-bool eg_second_look(const eg_state *state, int port, double timeout)
+bool eg_second_look(eg_state *state, int port, double timeout)
 {
     int wait_ms = WAIT_MS;
     bool again;
@@ -19,9 +19,8 @@ bool eg_second_look(const eg_state *state, int port, double timeout)
     } else if (timeout > 0 && timeout * 1000 < WAIT_MS) {
         wait_ms = (int)(timeout * 1000);
     }
-    eg_state *writable = eg_guard_get();
     Py_BEGIN_ALLOW_THREADS
-    again = writable == state && eg_relook(writable, port, wait_ms);
+    again = eg_relook(state, port, wait_ms);
     Py_END_ALLOW_THREADS
     return again;
 }

@@ -6,6 +6,6 @@
 
 /* True where the dial should be judged again. `timeout` is the socket's: seconds, 0 where
  * it does not block, negative where it waits for ever. */
-bool eg_second_look(const eg_state *state, int port, double timeout);
+bool eg_second_look(eg_state *state, int port, double timeout);
 
 #endif

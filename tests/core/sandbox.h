@@ -1,12 +1,13 @@
-/* A small machine of known shape for tests of what the core asks the kernel and /etc:
+/* A small machine of known shape, for tests of what the core asks the kernel and /etc:
  * private network, mount and host name namespaces, gone with the process.
  *
- *   lo             127.0.0.1, ::1, 198.51.100.7/24, 2001:db8:77::7/64
- *   a route        203.0.113.0/24 (so that "elsewhere" is also answered by a route)
- *   host name      guarded.example
- *   /etc/hosts and /etc/resolv.conf are whatever the test writes
+ *   lo            127.0.0.1, ::1
+ *   guard0        198.51.100.7/24 (broadcast .255), 2001:db8:77::7/64
+ *   routes        203.0.113.0/24 and 2001:db8:99::/48 by guard0; the table in sandbox_world
+ *   host name     Guarded.Example
+ *   /etc          empty, for the test to fill
  *
- * Where namespaces are not to be had, the tests that need them say so and skip. */
+ * Where this cannot be had (no namespaces, no ip(8)), the tests that need it say so and skip. */
 #ifndef EG_TESTS_SANDBOX_H
 #define EG_TESTS_SANDBOX_H
 
@@ -14,26 +15,36 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
-#include <net/route.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define SANDBOX_IPV4 "198.51.100.7"
+#define SANDBOX_BROADCAST "198.51.100.255"
 #define SANDBOX_IPV6 "2001:db8:77::7"
-#define SANDBOX_ROUTED "203.0.113.9"
-#define SANDBOX_HOST "guarded.example"
+#define SANDBOX_ANYCAST "2001:db8:77::aa"
+#define SANDBOX_HOST "Guarded.Example"
 
-static char sandbox_missing[128] = "sandbox_enter was not called";
+static const char sandbox_world[] =
+    "link set lo up\n"
+    "link add guard0 type veth peer name guard1\n"
+    "link set guard1 up\n"
+    "link set guard0 up\n"
+    "address add " SANDBOX_IPV4 "/24 broadcast " SANDBOX_BROADCAST " dev guard0\n"
+    "address add " SANDBOX_IPV6 "/64 dev guard0 nodad\n"
+    "route add 203.0.113.0/24 dev guard0\n"
+    "route add local 203.0.113.128/25 dev guard0\n"
+    "route add blackhole 192.0.2.16/28\n"
+    "route add prohibit 192.0.2.32/28\n"
+    "route add unreachable 192.0.2.48/28\n"
+    "route add 2001:db8:99::/48 dev guard0\n"
+    "route add anycast " SANDBOX_ANYCAST " dev guard0\n"
+    "route add blackhole 2001:db8:aa::/48\n"
+    "route add prohibit 2001:db8:bb::/48\n"
+    "route add unreachable 2001:db8:cc::/48\n";
 
-/* struct in6_ifreq of linux/ipv6.h, which cannot stand beside netinet/in.h. */
-struct sandbox_ipv6_request {
-    struct in6_addr address;
-    uint32_t prefix_length;
-    int index;
-};
+static char sandbox_missing[160] = "sandbox_enter was not called";
 
 HELPER bool sandbox_write(const char *path, const char *text)
 {
@@ -45,9 +56,17 @@ HELPER bool sandbox_write(const char *path, const char *text)
     return done;
 }
 
-HELPER bool sandbox_unshare(void)
+/* What the tests write into /etc must not fail in silence. */
+HELPER void sandbox_file(const char *path, const char *text)
 {
-    int flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS;
+    if (!sandbox_write(path, text)) {
+        fail_msg("cannot write %s: %s", path, strerror(errno));
+    }
+}
+
+/* Namespaces as root, else in a user namespace of our own where we are root. */
+HELPER bool sandbox_unshare(int flags)
+{
     char map[64];
     unsigned user = geteuid(), group = getegid();
 
@@ -64,79 +83,60 @@ HELPER bool sandbox_unshare(void)
     return sandbox_write("/proc/self/gid_map", map) && mapped;
 }
 
-HELPER bool sandbox_network(void)
+HELPER bool sandbox_ip(const char *commands)
 {
-    struct ifreq request = {.ifr_name = "lo"};
-    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
-    struct sandbox_ipv6_request ipv6 = {.prefix_length = 64};
-    struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = (char[]){"lo"}};
-    int inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), inet6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool done = inet >= 0 && inet6 >= 0;
-
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    done = done && ioctl(inet, SIOCSIFFLAGS, &request) == 0;
-    done = done && ioctl(inet, SIOCGIFINDEX, &request) == 0;
-    ipv6.index = request.ifr_ifindex;
-    inet_pton(AF_INET6, SANDBOX_IPV6, &ipv6.address);
-    done = done && ioctl(inet6, SIOCSIFADDR, &ipv6) == 0;
-
-    strcpy(request.ifr_name, "lo:1");
-    inet_pton(AF_INET, SANDBOX_IPV4, &ipv4.sin_addr);
-    memcpy(&request.ifr_addr, &ipv4, sizeof ipv4);
-    done = done && ioctl(inet, SIOCSIFADDR, &request) == 0;
-    inet_pton(AF_INET, "255.255.255.0", &ipv4.sin_addr);
-    memcpy(&request.ifr_netmask, &ipv4, sizeof ipv4);
-    done = done && ioctl(inet, SIOCSIFNETMASK, &request) == 0;
-
-    memcpy(&route.rt_genmask, &ipv4, sizeof ipv4);
-    inet_pton(AF_INET, "203.0.113.0", &ipv4.sin_addr);
-    memcpy(&route.rt_dst, &ipv4, sizeof ipv4);
-    done = done && ioctl(inet, SIOCADDRT, &route) == 0;
-    close(inet);
-    close(inet6);
-    return done;
-}
-
-/* Lay a file of ours over one of /etc, in this mount namespace only. */
-HELPER bool sandbox_cover(const char *path)
-{
-    char ours[] = "/tmp/egressguard-test-XXXXXX";
-    int file = mkstemp(ours);
-    if (file < 0) {
+    FILE *ip = popen("PATH=$PATH:/sbin:/usr/sbin ip -batch - 2>/dev/null", "w");
+    if (ip == NULL) {
         return false;
     }
-    close(file);
-    bool done = mount(ours, path, NULL, MS_BIND, NULL) == 0;
-    unlink(ours); /* the mount keeps it */
-    return done;
+    fputs(commands, ip);
+    return pclose(ip) == 0;
 }
 
 /* Call it before the first thread: a new user namespace asks for that. */
 HELPER void sandbox_enter(void)
 {
     const char *step = NULL;
-    if (!sandbox_unshare()) {
+    if (!sandbox_unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS)) {
         step = "namespaces";
     } else if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
         step = "a private mount namespace";
-    } else if (!sandbox_network()) {
-        step = "addresses on a private loopback interface";
-    } else if (!sandbox_cover("/etc/hosts") || !sandbox_cover("/etc/resolv.conf")) {
-        step = "files over /etc/hosts and /etc/resolv.conf";
+    } else if (!sandbox_ip(sandbox_world)) {
+        step = "a private network made by ip(8)";
+    } else if (mount("tmpfs", "/etc", "tmpfs", 0, "size=1m") != 0) {
+        step = "an /etc of its own";
     } else if (sethostname(SANDBOX_HOST, strlen(SANDBOX_HOST)) != 0) {
         step = "a host name of its own";
     }
-    snprintf(sandbox_missing, sizeof sandbox_missing, "%s%s%s", step == NULL ? "" : step, step == NULL ? "" : ": ",
-             step == NULL ? "" : strerror(errno));
+    int reason = errno;
+    sandbox_missing[0] = '\0';
+    if (step != NULL) {
+        snprintf(sandbox_missing, sizeof sandbox_missing, "%s (%s)", step, strerror(reason));
+    }
 }
 
 /* The first line of a test that needs the sandbox. */
-#define NEEDS_SANDBOX()                                                                 \
-    do {                                                                                \
-        if (sandbox_missing[0] != '\0') {                                               \
-            print_message("  skipped, this machine does not give: %s\n", sandbox_missing); \
-            skip();                                                                     \
-        }                                                                               \
+#define NEEDS_SANDBOX()                                                              \
+    do {                                                                             \
+        if (sandbox_missing[0] != '\0') {                                            \
+            print_message("  skipped: this machine does not give %s\n", sandbox_missing); \
+            skip();                                                                  \
+        }                                                                            \
     } while (0)
+
+/* No descriptor can be opened between these two: what the kernel and /etc say is unknown. */
+static struct rlimit sandbox_limit;
+
+HELPER void descriptors_are_used_up(void)
+{
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &sandbox_limit), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = sandbox_limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+HELPER void descriptors_are_back(void)
+{
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &sandbox_limit), 0);
+}
 
 #endif

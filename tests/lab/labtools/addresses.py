@@ -18,6 +18,9 @@ UNREACHABLE, UNREACHABLE6 = "203.0.113.251", "2001:db8:dead::251"  # outside ans
 LISTED_CROWD = [f"host{number:02}.listed.test" for number in range(20)]
 UNLISTED_CROWD = [f"host{number:02}.unlisted.test" for number in range(20)]
 
+# All names below these have the unlisted address, those of HOSTS excepted.
+UNLISTED_DOMAINS = ("evil.test", "corp.test", "api.anthropic.com", "intranet", "localhost", "inside", "wild.test")
+
 # Any address of this net has a name: ip-10-90-1-2.many.test
 SYNTHETIC = ("many.test", "10.90.0.0/16")
 

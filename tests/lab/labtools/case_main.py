@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+import traceback
 
 API, EVIL, RAW, RAW6 = "api.anthropic.com", "evil.test", "198.51.100.66", "2001:db8:bad::66"
 
@@ -55,14 +56,19 @@ def attempts(*calls: object) -> list[str]:
     return outcomes
 
 
+def violations() -> list[tuple[str, str, str]]:
+    """Return route, host and reason of what the guard has refused."""
+    import egressguard
+
+    return [(one.route, one.host, one.reason) for one in egressguard.violations()]
+
+
 def main() -> None:
     """Run the case and report."""
     with open(sys.argv[1], encoding="utf-8") as file:
         case = json.load(file)
     namespace: dict[str, object] = {
-        name: value
-        for name, value in globals().items()
-        if not name.startswith("__") and name != "main"
+        name: value for name, value in globals().items() if not name.startswith("__") and name != "main"
     }
     namespace["result"] = None
     namespace["__name__"] = "case"
@@ -78,11 +84,9 @@ def main() -> None:
         report["raised"] = type(error).__name__
         report["message"] = str(error)
         report["reason"] = getattr(error, "reason", "")
-        if case["show_traceback"]:
-            import traceback
-
-            traceback.print_exc()
+        traceback.print_exc()
     report["result"] = namespace["result"]
+    report["violations"] = [list(one) for one in violations()] if case["guard"] else []
     print("\n" + json.dumps(report, default=repr), flush=True)
 
 

@@ -127,6 +127,8 @@ def main() -> None:
     inside = Inside()
     print(json.dumps({"ready": True}), flush=True)
     serve(inside)
+    if inside.capture is not None:
+        inside.capture.end()
 
 
 if __name__ == "__main__":

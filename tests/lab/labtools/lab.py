@@ -100,8 +100,9 @@ class Lab:
         try:
             self.outside.receive()
         except Exception as error:
+            logs = "".join(path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.log")))
             self.close()
-            raise Impossible(f"the laboratory does not come up: {error}") from error
+            raise Impossible(f"the laboratory does not come up: {error}\n{logs}") from error
         self.count = 0
 
     def run(
@@ -128,7 +129,7 @@ class Lab:
         (folder / "etc" / "resolv.conf").write_text(resolv)
         (folder / "etc" / "hosts").write_text(hosts)
         (folder / "etc" / "nsswitch.conf").write_text("hosts: files dns\nservices: files\nprotocols: files\n")
-        content = {"guard": guard, "allow": allow, "before": before, "code": code, "show_traceback": True}
+        content = {"guard": guard, "allow": allow, "before": before, "code": code}
         (folder / "case.json").write_text(json.dumps(content))
         authority = str(self.folder / "ca.pem")
         trusted = {"SSL_CERT_FILE": authority, "REQUESTS_CA_BUNDLE": authority, "LAB_CA": authority}

@@ -130,6 +130,15 @@ class Outside:
         return {**answer, **self.fence(str(outside), str(loopback)), "outside": str(outside), "loopback": str(loopback)}
 
 
+    def end(self) -> None:
+        """End what this process has started, the servers last: nobody else would wait for them."""
+        for worker in (self.inside, self.capture, self.nameserver, self.backend):
+            worker.end()
+        for server in self.servers:
+            server.kill()
+            server.wait()
+
+
 def main() -> None:
     """Build the laboratory and serve until the input ends."""
     die_with_parent()
@@ -140,6 +149,7 @@ def main() -> None:
         raise
     print(json.dumps({"ready": True}), flush=True)
     serve(outside)
+    outside.end()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from labtools.addresses import DNSMASQ, DNSMASQ6, HOSTS, POINTERS, SYNTHETIC, UNLISTED, UNLISTED6
+from labtools.addresses import DNSMASQ, DNSMASQ6, HOSTS, POINTERS, SYNTHETIC, UNLISTED, UNLISTED6, UNLISTED_DOMAINS
 from labtools.backend import WEBSOCKET_PORT
 
 SYSTEM_PATH = os.defpath + ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -67,18 +67,18 @@ def start_nginx(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def start_dnsmasq(folder: Path) -> subprocess.Popen[bytes]:
-    """Start dnsmasq: fixed answers for the names of the laboratory, and one address for every other name."""
+    """Start dnsmasq: fixed answers for the names of the laboratory, and one address for whatever is unlisted."""
     lines = [
-        "no-resolv", "no-hosts", "no-daemon", "bind-interfaces", "no-poll", "user=root", "group=root",
-        f"listen-address={DNSMASQ}", f"listen-address={DNSMASQ6}", "except-interface=lo", "dns-forward-max=4096",
-        f"address=/#/{UNLISTED}", f"address=/#/{UNLISTED6}",
+        "no-daemon",  # nor does it change its user: root of a user namespace could not
+        "no-resolv", "no-hosts", "no-poll", "local=/#/", "bind-interfaces", f"listen-address={DNSMASQ},{DNSMASQ6}",
+        *(f"address=/{domain}/{address}" for domain in UNLISTED_DOMAINS for address in (UNLISTED, UNLISTED6)),
         f"synth-domain={SYNTHETIC[0]},{SYNTHETIC[1]},ip-",
         *(f"host-record={name},{','.join(addresses)}" for name, addresses in HOSTS.items()),
         *(f"ptr-record={pointer},{name}" for pointer, name in POINTERS.items()),
     ]  # fmt: skip
     configuration = folder / "dnsmasq.conf"
     configuration.write_text("\n".join(lines) + "\n")
-    return start("dnsmasq", f"--conf-file={configuration}", "--pid-file", log=folder / "dnsmasq.log")
+    return start("dnsmasq", f"--conf-file={configuration}", log=folder / "dnsmasq.log")
 
 
 def wait_for_port(address: str, port: int, process: subprocess.Popen[bytes]) -> None:
