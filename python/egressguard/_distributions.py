@@ -3,24 +3,69 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import os
+import re
 import sys
-from pathlib import PurePath
+
+
+def split(file: str) -> tuple[str, str]:
+    """Split a file name into the folder of `sys.path` that holds it ("" where none does) and the rest."""
+    folders = [path.rstrip("/") for path in sys.path if path and file.startswith(path.rstrip("/") + "/")]
+    folder = max(folders, key=len, default="")
+    return folder, file[len(folder) + 1 :] if folder else file
+
+
+def short(file: str) -> str:
+    """Cut a file name down to the part below `sys.path`: ``requests/api.py`` rather than all of it."""
+    return split(file)[1]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _by_folder(folder: str, top: str) -> str | None:
+    """Find ``top-VERSION.dist-info`` beside the package: the common case, without reading any metadata."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        distribution, _, version = stem.partition("-")
+        if suffix == ".dist-info" and version and _normal(distribution) == _normal(top):
+            return f"{_normal(distribution)} {version}"
+    return None
 
 
 @functools.cache
 def _packages() -> dict[str, list[str]]:
+    import importlib.metadata  # noqa: PLC0415  20 ms, for packages that are named unlike their distribution
+
     return dict(importlib.metadata.packages_distributions())
+
+
+def _by_metadata(relative: str, top: str) -> str | None:
+    names = _packages().get(top, [])
+    if not names:
+        return None
+    import importlib.metadata  # noqa: PLC0415
+
+    for name in dict.fromkeys(names):  # a namespace package belongs to several: ask each for the file itself
+        files = importlib.metadata.distribution(name).files or ()
+        if len(set(names)) == 1 or any(str(path) == relative for path in files):
+            return f"{_normal(name)} {importlib.metadata.version(name)}"
+    return None
 
 
 @functools.cache
 def of_file(file: str) -> str | None:
     """Return ``name version``, or None where the file belongs to no distribution (the application itself)."""
-    folders = [path for path in sys.path if path and file.startswith(path.rstrip("/") + "/")]
-    if not folders:
+    folder, relative = split(file)
+    if not folder:
         return None
-    top = PurePath(file[len(max(folders, key=len).rstrip("/")) + 1 :]).parts[0]
-    names = _packages().get(top.removesuffix(".py"))
-    if not names:
+    top = relative.partition("/")[0].removesuffix(".py")
+    try:
+        return _by_folder(folder, top) or _by_metadata(relative, top)
+    except Exception:  # noqa: BLE001  broken metadata of somebody else's must not cost the violation its record
         return None
-    return f"{names[0]} {importlib.metadata.version(names[0])}"

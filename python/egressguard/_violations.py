@@ -12,8 +12,11 @@ class Violation(NamedTuple):
     """One refused attempt.
 
     ``number`` counts from 1; ``monotonic_ns`` and ``wall_ns`` are nanoseconds of CLOCK_MONOTONIC and CLOCK_REALTIME;
-    ``thread`` is the kernel's thread id; ``file`` and ``line`` are the call site: the first frame outside the standard
-    library and the guard, or None and 0.
+    ``thread`` is the kernel's thread id; ``port`` is None where the attempt named none; ``address`` is what the host
+    resolved to, where that is why. ``file`` and ``line`` are the call site: the first frame outside the standard
+    library and the guard, or None and 0. Where that frame belongs to an installed package, ``caller_file`` and
+    ``caller_line`` are the application's own line behind it, and ``library_file`` is the file that this line called.
+    ``program`` is who tried, where the kernel layer refused; ``observed`` says that the attempt was let through.
     """
 
     number: int
@@ -31,6 +34,9 @@ class Violation(NamedTuple):
     program: str
     observed: bool
     kernel: bool
+    caller_file: str | None = None
+    caller_line: int = 0
+    library_file: str | None = None
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Violation:
@@ -39,37 +45,62 @@ class Violation(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """``host:port`` as an allowlist entry would spell it."""
+        """``host:port`` as an allowlist entry would spell it; only the host where the attempt named no port."""
         host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("unix:") else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
     @property
     def distribution(self) -> str | None:
-        """The installed distribution that the call site belongs to, such as ``requests 2.34``; worked out now."""
-        from egressguard._distributions import of_file  # noqa: PLC0415
+        """The installed distribution that dialled, such as ``requests 2.34``, or None: worked out now, not then."""
+        from egressguard._distributions import of_file  # noqa: PLC0415  only who asks pays for it
 
-        return None if self.file is None else of_file(self.file)
+        file = self.library_file or self.file
+        return None if file is None else of_file(file)
+
+    @property
+    def site(self) -> str | None:
+        """Where the application's code asked for it, or None: ``yourpkg/telemetry.py:41``."""
+        from egressguard._distributions import short  # noqa: PLC0415
+
+        if self.caller_file is not None:
+            return f"{short(self.caller_file)}:{self.caller_line}"
+        return None if self.file is None else f"{short(self.file)}:{self.line}"
+
+    @property
+    def thread_name(self) -> str | None:
+        """The name of the Python thread that tried, or None where that ended or belongs to another process."""
+        import os  # noqa: PLC0415
+
+        threading = sys.modules.get("threading")
+        if threading is None or self.pid != os.getpid():
+            return None
+        names = (one.name for one in threading.enumerate() if one.native_id == self.thread)
+        return next(names, None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as a dict, for JSON."""
-        return self._asdict()
+        """Return the fields as a dict, for JSON; docs/journal-schema.md explains each."""
+        from egressguard._fields import of_violation  # noqa: PLC0415
+
+        return of_violation(self)
 
     def __str__(self) -> str:
         """Who tried what, in one line."""
         who = self.distribution or self.program or f"process {self.pid}"
-        site = "" if self.file is None else f" (called from {short_path(self.file)}:{self.line})"
-        return f"{who}{site} tried {self.endpoint}: {self.reason} ({self.route})"
+        site = "" if self.site is None else f" (called from {self.site})"
+        resolved = "" if self.address is None else f" [{self.address}]"
+        name = self.thread_name
+        thread = "" if name in (None, "MainThread") else f" in thread {name}"
+        done = "let through, would be refused" if self.observed else "refused"
+        return f"{who}{site} tried {self.endpoint}{resolved}{thread}: {done}, {self.reason} ({self.route})"
 
 
-def short_path(file: str) -> str:
-    """Cut a file name down to the part below sys.path: ``requests/api.py`` rather than all of it."""
-    folders = [path for path in sys.path if path and file.startswith(path.rstrip("/") + "/")]
-    return file[len(max(folders, key=len).rstrip("/")) + 1 :] if folders else file
+def kept(since: int) -> range:
+    """Return the numbers above ``since`` that the ring can still hold, oldest first."""
+    total = _egressguard.violation_total()
+    return range(max(since + 1, total - _egressguard.JOURNAL_SLOTS + 1, 1), total + 1)
 
 
 def read(since: int) -> list[Violation]:
     """Return what the ring still holds after number ``since``, oldest first."""
-    total = _egressguard.violation_total()
-    first = max(since + 1, total - _egressguard.JOURNAL_SLOTS + 1, 1)
-    records = (_egressguard.violation(number) for number in range(first, total + 1))
+    records = map(_egressguard.violation, kept(since))
     return [Violation.from_record(record) for record in records if record is not None]

@@ -26,8 +26,7 @@ HELPER eg_state *state_of_dials(void)
                       "224.0.0.251:5353",
                       "255.255.255.255:9",
                       "unix:/run/listed",
-                      "unix:@listed",
-                      "[2000::/4]:7");                      /* covers 6to4 and Teredo? no: it is refused */
+                      "unix:@listed");
 }
 
 HELPER eg_dial dial_of(const eg_endpoint *endpoint, eg_socket_kind socket)

@@ -66,6 +66,7 @@ SPELLINGS = [
         ("full width letters", "\uff45vil.test", "evil.test"),
         ("one label", "evil", "evil"),
         ("underscore", "_tcp.evil.test", "_tcp.evil.test"),
+        ("below localhost", "x.localhost", "x.localhost"),
     )
 ]
 
@@ -103,7 +104,7 @@ async def go():
     Attack("gevent: patched before the guard", "socket.create_connection((EVIL, 80), 2)", "DNS evil.test",
            where={"before": "import gevent.monkey; gevent.monkey.patch_all()"}),
     Attack("gevent: resolver written in Python", "import gevent.socket as g; g.gethostbyname(EVIL)", "DNS evil.test",
-           raises="gaierror", where={"environment": {"GEVENT_RESOLVER": "dnspython"}}),
+           raises="gaierror", where={"environment": {"GEVENT_RESOLVER": "dnspython", "GEVENT_RESOLVER_TIMEOUT": "1"}}),
     Attack("dnspython by UDP", "import dns.resolver; dns.resolver.resolve(EVIL, lifetime=0.5)", "DNS evil.test",
            raises="LifetimeTimeout"),
     Attack("dnspython by TCP", "import dns.resolver; dns.resolver.resolve(EVIL, tcp=True, lifetime=0.5)",

@@ -166,8 +166,9 @@ CHANGING = [
 name = bytearray(b"one.test")
 def change():
     while True:
-        name[:3] = b"bad"
-        name[:3] = b"one"
+        for word in (b"bad", b"one"):
+            name[:3] = word
+            time.sleep(0)
 threading.Thread(target=change, daemon=True).start()
 sys.setswitchinterval(1e-6)
 for _ in range(300):

@@ -62,6 +62,7 @@ class Frame:
                 line += " SYN" if self.is_dial else ""
             elif self.port == DNS_PORT:
                 line += "".join(f" DNS {name} {kind}" for name, kind in questions_of(self.payload))
+                line += "" if is_plain_question(self.payload) else " with more than a question"
             return line
         if self.target:
             return f"{self.protocol} who is {self.target}"
@@ -138,6 +139,20 @@ def questions_of(message: bytes) -> Iterator[tuple[str, str]]:
             yield name, QUESTION_TYPES.get(kind, str(kind))
     except IndexError:
         yield f"unreadable:{message[:64]!r}", "?"
+
+
+def is_plain_question(message: bytes) -> bool:
+    """Whether a message is one standard query with one question, and nothing behind it but an OPT record (RFC 6891)."""
+    if len(message) < 12 or message[2] & 0xFE or message[4:10] != b"\0\1\0\0\0\0":
+        return False
+    try:
+        _, at = read_name(message, 12)
+    except IndexError:
+        return False
+    rest, additional = message[at + 4 :], int.from_bytes(message[10:12], "big")
+    if additional == 1:
+        return rest[:3] == b"\0\0\x29" and len(rest) == 11 + int.from_bytes(rest[9:11], "big")
+    return additional == 0 and not rest
 
 
 def read_name(message: bytes, at: int) -> tuple[str, int]:
@@ -220,9 +235,13 @@ class Wire:
 
 def is_lookup(frame: Frame, names: frozenset[str] | set[str]) -> bool:
     """Whether a frame is part of a lookup of one of these names."""
-    if frame.port != DNS_PORT or not names or frame.destination not in NEIGHBOURS:
+    if not names or frame.destination not in NEIGHBOURS:
+        return False
+    if frame.protocol in ("ICMP", "ICMPv6") and frame.kind in (3, 1):
+        return True  # the answer came when nobody waited for it any more
+    if frame.port != DNS_PORT:
         return False
     if frame.protocol == "TCP":
         return True  # what the stream carries is judged as a whole, by Wire.tcp_questions
     asked = [name for name, _ in questions_of(frame.payload)]
-    return frame.protocol == "UDP" and len(asked) == 1 and asked[0] in names
+    return frame.protocol == "UDP" and asked[:1] == [name for name in asked if name in names] and is_plain_question(frame.payload)
