@@ -332,7 +332,7 @@ static bool read_nameservers(const char *path, eg_address *out, size_t most, siz
     return true;
 }
 
-bool eg_machine_is_nameserver(const eg_address *address)
+eg_nameserver eg_machine_is_nameserver(const eg_address *address)
 {
     eg_address servers[NAMESERVERS_MAX];
     size_t count;
@@ -343,13 +343,13 @@ bool eg_machine_is_nameserver(const eg_address *address)
 
     errno = saved;
     if (!known) {
-        return true; /* it could be one: then only a listed question passes */
+        return EG_NAMESERVER_UNKNOWN;
     }
     for (size_t i = 0; i < count; i++) {
         if (eg_address_equal(address, &servers[i])) {
-            return true;
+            return EG_NAMESERVER_YES;
         }
     }
     /* resolv.conf(5): without a nameserver line libc asks the local machine. */
-    return count == 0 && eg_address_is_test_loopback(address);
+    return count == 0 && eg_address_is_test_loopback(address) ? EG_NAMESERVER_YES : EG_NAMESERVER_NO;
 }

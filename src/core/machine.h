@@ -20,8 +20,13 @@ eg_locality eg_machine_locality(const eg_address *address);
 /* The same without the memory: tests, and whoever has time. */
 eg_locality eg_machine_ask_locality(const eg_address *address);
 
-/* Is this a nameserver of /etc/resolv.conf? The file is read again when it changed. */
-bool eg_machine_is_nameserver(const eg_address *address);
+/* Is this a nameserver of /etc/resolv.conf? The file is read each time. */
+typedef enum eg_nameserver {
+    EG_NAMESERVER_UNKNOWN = 0, /* the file is there and cannot be read: the caller refuses */
+    EG_NAMESERVER_YES,
+    EG_NAMESERVER_NO,
+} eg_nameserver;
+eg_nameserver eg_machine_is_nameserver(const eg_address *address);
 
 /* The addresses that /etc/hosts gives for a name, in the file's order; at most `most`. */
 size_t eg_machine_hosts_addresses(const eg_name *name, eg_address *out, size_t most);

@@ -21,6 +21,7 @@ typedef enum eg_reason {
     EG_REFUSED_ROUTING,        /* a socket option or control message that routes elsewhere */
     EG_REFUSED_NAME,           /* not a host name */
     EG_REFUSED_SHAPE,          /* an address that cannot be read exactly */
+    EG_REFUSED_COPY,           /* a socket of a copied socket module, whose calls have no routes */
     EG_REASON_COUNT
 } eg_reason;
 

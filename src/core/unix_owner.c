@@ -222,11 +222,15 @@ static size_t find_listeners(const wanted_listener *wanted, uint32_t inodes[LIST
             continue;
         }
         if (size <= 0) {
+            count = 0;
             break;
         }
         int rest = (int)size;
         for (struct nlmsghdr *at = &answer.header; message_is_whole(at, rest); at = next_message(at, &rest)) {
-            if (at->nlmsg_type == NLMSG_DONE || at->nlmsg_type == NLMSG_ERROR) {
+            bool broken = at->nlmsg_type == NLMSG_ERROR || (at->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+            if (at->nlmsg_type == NLMSG_DONE || broken) {
+                /* A list that broke off may lack a listener that is not family. */
+                count = broken ? 0 : count;
                 more = false;
                 break;
             }

@@ -157,11 +157,15 @@ static eg_reason verdict_for_question(const eg_state *state, const eg_dial *dial
     return EG_ALLOWED;
 }
 
+static bool is_dns(const eg_dial *dial)
+{
+    return dial->endpoint->port == DNS_PORT && dial->socket == EG_SOCKET_UDP &&
+           (dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6);
+}
+
 bool eg_verdict_needs_payload(const eg_dial *dial)
 {
-    const eg_endpoint *endpoint = dial->endpoint;
-    return endpoint->port == DNS_PORT && dial->socket == EG_SOCKET_UDP &&
-           (endpoint->family == AF_INET || endpoint->family == AF_INET6) && eg_machine_is_nameserver(&endpoint->address);
+    return is_dns(dial) && eg_machine_is_nameserver(&dial->endpoint->address) == EG_NAMESERVER_YES;
 }
 
 static eg_reason verdict_for_ip(const eg_state *state, const eg_dial *dial)
@@ -172,8 +176,16 @@ static eg_reason verdict_for_ip(const eg_state *state, const eg_dial *dial)
     if (dial->socket != EG_SOCKET_TCP && dial->socket != EG_SOCKET_UDP) {
         return EG_REFUSED_SOCKET;
     }
-    if (endpoint->port == DNS_PORT && eg_verdict_needs_payload(dial)) {
-        return verdict_for_question(state, dial);
+    if (is_dns(dial)) {
+        switch (eg_machine_is_nameserver(&endpoint->address)) {
+        case EG_NAMESERVER_YES:
+            return verdict_for_question(state, dial);
+        case EG_NAMESERVER_NO:
+            break;
+        case EG_NAMESERVER_UNKNOWN:
+        default:
+            return EG_REFUSED_INTERNAL;
+        }
     }
     reason = class_refusal(&endpoint->address);
     if (reason != EG_ALLOWED) {

@@ -132,6 +132,15 @@ static int judge_lookup(eg_state *state, eg_route route, PyObject *host)
 static int notice_socket(PyObject *args)
 {
     int numbers[3];
+
+    if (!eg_interpose_owns(PyTuple_GET_ITEM(args, 0))) {
+        /* Its connect would look a name up before the floor hears of it. */
+        eg_attempt attempt = {
+            .route = EG_ROUTE_CONNECT, .reason = EG_REFUSED_COPY, .host = "a copied socket module", .port = EG_NO_PORT};
+        if (eg_refuse(&attempt) < 0) {
+            return -1;
+        }
+    }
     for (Py_ssize_t i = 0; i < 3; i++) {
         numbers[i] = PyLong_Check(PyTuple_GET_ITEM(args, i + 1)) ? (int)PyLong_AsLong(PyTuple_GET_ITEM(args, i + 1)) : -2;
         if (numbers[i] == -1 && PyErr_Occurred()) {

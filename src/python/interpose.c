@@ -132,6 +132,33 @@ int eg_interpose_is_known(eg_route route)
     return check(route, false);
 }
 
+bool eg_interpose_owns(PyObject *socket)
+{
+    PyObject *bases = Py_TYPE(socket)->tp_mro;
+    bool owns = false;
+
+    for (Py_ssize_t i = 0; bases != NULL && i < PyTuple_GET_SIZE(bases); i++) {
+        PyObject *base = PyTuple_GET_ITEM(bases, i), *method;
+        if (!PyType_Check(base) || strcmp(((PyTypeObject *)base)->tp_name, "_socket.socket") != 0) {
+            continue;
+        }
+        method = PyObject_GetAttrString(base, "connect");
+        if (method == NULL) {
+            PyErr_Clear(); /* no socket type after all */
+            return false;
+        }
+        /* A Python class can carry the name too; only the real thing has the descriptor. */
+        if (Py_IS_TYPE(method, &PyMethodDescr_Type)) {
+            owns = ((PyMethodDescrObject *)method)->d_method == eg_swaps[EG_ROUTE_CONNECT].definition;
+        }
+        Py_DECREF(method);
+        if (owns) {
+            return true;
+        }
+    }
+    return false;
+}
+
 PyObject *eg_interpose_module_of(PyObject *socket)
 {
 #if PY_VERSION_HEX >= 0x030c0000

@@ -36,6 +36,9 @@ int eg_interpose_is_swapped(eg_route route);
 /* Could the route be swapped here: is the entry there, with the expected convention? */
 int eg_interpose_is_known(eg_route route);
 
+/* Is the object's type built from the method table that the routes are swapped into? */
+bool eg_interpose_owns(PyObject *socket);
+
 /* The module object that this socket's type belongs to, for functions that need it:
  * borrowed, NULL without an exception where it does not matter. */
 PyObject *eg_interpose_module_of(PyObject *socket);

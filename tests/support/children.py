@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 SUPPORT = Path(__file__).resolve().parent
 ROOT_CONFTEST = SUPPORT.parents[1] / "conftest.py"
 SECONDS = 60
+TOLD = "@told "  # the mark that `inside.tell` writes
 # What would change a child behind a test's back: proxies, start-up files, another search path.
 DROPPED = ("_proxy", "_PROXY", "PYTHON", "PYTEST", "COV_", "LD_PRELOAD")
 # A user namespace first, so that it works without root; plain where these are switched off but the user is root.
@@ -32,7 +33,7 @@ class Child(NamedTuple):
     def told(self) -> list[Any]:
         """Return what the child told with `inside.tell`, in order; the child must have ended well."""
         assert self.code == 0, f"exit status {self.code}\n{self.out}\n{self.err}"
-        return [json.loads(line[1:]) for line in self.out.splitlines() if line.startswith("\x1e")]
+        return [json.loads(line.partition(TOLD)[2]) for line in self.out.splitlines() if TOLD in line]
 
     def last(self) -> Any:
         """Return the last thing told."""

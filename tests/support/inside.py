@@ -10,7 +10,7 @@ from typing import Any
 
 def tell(value: Any) -> None:
     """Hand one value to the parent; the mark keeps it apart from what libraries print."""
-    sys.stdout.write("\x1e" + json.dumps(value) + "\n")
+    sys.stdout.write("@told " + json.dumps(value) + "\n")
     sys.stdout.flush()
 
 

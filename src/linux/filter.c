@@ -1,0 +1,288 @@
+/* The filter. A call that names a peer goes to the supervisor; what needs no look at memory
+ * is decided here. Each block ends in a return, so a block can be read alone. */
+#include "linux/filter.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include <linux/audit.h>
+
+#if defined(__x86_64__)
+#define NATIVE AUDIT_ARCH_X86_64
+#define X32_BIT 0x40000000u
+#elif defined(__aarch64__)
+#define NATIVE AUDIT_ARCH_AARCH64
+#else
+#define NATIVE 0 /* no table of numbers for this machine: eg_filter_build says so */
+#endif
+
+#define ALLOW SECCOMP_RET_ALLOW
+#define NOTIFY 0x7fc00000u
+#define REFUSE(error) (SECCOMP_RET_ERRNO | (unsigned)(error))
+#define PROTOCOL_MPTCP 262
+#define SECCOMP_IOCTL_TYPE 0x2100u /* '!' in bits 8 to 15: nothing but seccomp uses it */
+
+static void emit(eg_filter *filter, unsigned code, unsigned operand, size_t if_true, size_t if_false)
+{
+    if (filter->length < EG_FILTER_MAX && if_true < 256 && if_false < 256) {
+        filter->code[filter->length] =
+            (struct sock_filter){(__u16)code, (__u8)if_true, (__u8)if_false, (__u32)operand};
+        filter->length++;
+    } else {
+        filter->length = EG_FILTER_MAX + 1;
+    }
+}
+
+static void give(eg_filter *filter, unsigned answer)
+{
+    emit(filter, BPF_RET | BPF_K, answer, 0, 0);
+}
+
+static void load(eg_filter *filter, size_t offset)
+{
+    emit(filter, BPF_LD | BPF_W | BPF_ABS, (unsigned)offset, 0, 0);
+}
+
+static size_t low_word(int argument)
+{
+    return offsetof(struct seccomp_data, args) + 8 * (size_t)argument;
+}
+
+static void when_equal(eg_filter *filter, unsigned value, size_t if_true, size_t if_false)
+{
+    emit(filter, BPF_JMP | BPF_JEQ | BPF_K, value, if_true, if_false);
+}
+
+/* Start a block for a value in the accumulator; end_block sets where the others go on. */
+static size_t begin_block(eg_filter *filter, unsigned value)
+{
+    when_equal(filter, value, 0, 0);
+    return filter->length - 1;
+}
+
+static void end_block(eg_filter *filter, size_t at)
+{
+    if (filter->length <= EG_FILTER_MAX && filter->length - at - 1 < 256) {
+        filter->code[at].jf = (__u8)(filter->length - at - 1);
+    } else {
+        filter->length = EG_FILTER_MAX + 1;
+    }
+}
+
+/* `with` where the last three arguments are the secret, else `without`. */
+static void by_secret(eg_filter *filter, const eg_exempt *exempt, unsigned with, unsigned without)
+{
+    for (size_t word = 0; exempt != NULL && word < 6; word++) {
+        load(filter, low_word(3) + 4 * word);
+        when_equal(filter, (unsigned)(exempt->cookie[word / 2] >> (word % 2 == 0 ? 0 : 32)), 0, (5 - word) * 2 + 1);
+    }
+    if (exempt != NULL) {
+        give(filter, with);
+    }
+    give(filter, without);
+}
+
+static void simple_block(eg_filter *filter, long number, unsigned answer)
+{
+    when_equal(filter, (unsigned)number, 0, 1);
+    give(filter, answer);
+}
+
+/* Without a destination the message stays on a connection that was judged. */
+static void sendto_block(eg_filter *filter)
+{
+    size_t block = begin_block(filter, SYS_sendto);
+    load(filter, low_word(4));
+    when_equal(filter, 0, 0, 5);
+    load(filter, low_word(4) + 4);
+    when_equal(filter, 0, 0, 3);
+    load(filter, low_word(3));
+    emit(filter, BPF_JMP | BPF_JSET | BPF_K, EG_MSG_FASTOPEN, 2, 0);
+    give(filter, ALLOW);
+    give(filter, NOTIFY);
+    give(filter, REFUSE(EOPNOTSUPP));
+    end_block(filter, block);
+}
+
+/* Families and types that have no verdict get no socket. */
+static void socket_block(eg_filter *filter)
+{
+    size_t block = begin_block(filter, SYS_socket);
+    load(filter, low_word(0));
+    when_equal(filter, AF_UNIX, 19, 0);
+    when_equal(filter, AF_NETLINK, 18, 0);
+    when_equal(filter, AF_ALG, 17, 0);
+    when_equal(filter, AF_INET, 1, 0);
+    when_equal(filter, AF_INET6, 0, 14);
+    load(filter, low_word(1));
+    emit(filter, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
+    when_equal(filter, SOCK_STREAM, 0, 4);
+    load(filter, low_word(2));
+    when_equal(filter, 0, 10, 0);
+    when_equal(filter, IPPROTO_TCP, 9, 0);
+    when_equal(filter, PROTOCOL_MPTCP, 8, 6);
+    when_equal(filter, SOCK_DGRAM, 0, 5);
+    load(filter, low_word(2));
+    when_equal(filter, 0, 5, 0);
+    when_equal(filter, IPPROTO_UDP, 4, 0);
+    give(filter, REFUSE(EACCES)); /* ping, UDP-Lite */
+    give(filter, REFUSE(EACCES));
+    give(filter, REFUSE(EACCES)); /* raw, SCTP */
+    give(filter, REFUSE(EACCES)); /* another family */
+    give(filter, ALLOW);
+    end_block(filter, block);
+}
+
+/* The options of eg_verdict_for_option: they send elsewhere than the address says. */
+static void setsockopt_block(eg_filter *filter)
+{
+    size_t block = begin_block(filter, SYS_setsockopt);
+    load(filter, low_word(1));
+    when_equal(filter, IPPROTO_IP, 0, 2);
+    load(filter, low_word(2));
+    when_equal(filter, 4, 7, 6); /* IP_OPTIONS */
+    when_equal(filter, IPPROTO_IPV6, 0, 5);
+    load(filter, low_word(2));
+    when_equal(filter, 5, 4, 0);  /* IPV6_2292RTHDR */
+    when_equal(filter, 6, 3, 0);  /* IPV6_2292PKTOPTIONS */
+    when_equal(filter, 32, 2, 0); /* IPV6_FLOWLABEL_MGR */
+    when_equal(filter, 57, 1, 0); /* IPV6_RTHDR */
+    give(filter, ALLOW);
+    give(filter, REFUSE(EACCES));
+    end_block(filter, block);
+}
+
+/* Nobody but the supervisor answers for calls, and nobody gets at its descriptors. */
+static void supervisor_blocks(eg_filter *filter, const eg_exempt *exempt)
+{
+    size_t block = begin_block(filter, SYS_ioctl);
+    load(filter, low_word(1));
+    emit(filter, BPF_ALU | BPF_AND | BPF_K, 0xff00, 0, 0);
+    when_equal(filter, SECCOMP_IOCTL_TYPE, 1, 0);
+    give(filter, ALLOW);
+    by_secret(filter, exempt, ALLOW, REFUSE(EPERM));
+    end_block(filter, block);
+
+    block = begin_block(filter, (unsigned)SYS_pidfd_getfd);
+    by_secret(filter, exempt, ALLOW, REFUSE(EPERM));
+    end_block(filter, block);
+
+    /* A guarded child that killed its supervisor must not become one (measured: it could). */
+    block = begin_block(filter, SYS_seccomp);
+    load(filter, low_word(0));
+    when_equal(filter, SECCOMP_SET_MODE_FILTER, 0, 2);
+    load(filter, low_word(1));
+    emit(filter, BPF_JMP | BPF_JSET | BPF_K, EG_FLAG_NEW_LISTENER, 1, 0);
+    give(filter, ALLOW);
+    give(filter, REFUSE(EPERM));
+    end_block(filter, block);
+}
+
+/* With a callout the kernel starts a program outside, which can look names up
+ * (request-key(8), dns_resolver). */
+static void request_key_block(eg_filter *filter)
+{
+    size_t block = begin_block(filter, SYS_request_key);
+    load(filter, low_word(2));
+    when_equal(filter, 0, 0, 3);
+    load(filter, low_word(2) + 4);
+    when_equal(filter, 0, 0, 1);
+    give(filter, ALLOW);
+    give(filter, REFUSE(EACCES));
+    end_block(filter, block);
+}
+
+static void native_blocks(eg_filter *filter, const eg_exempt *exempt)
+{
+    sendto_block(filter); /* first: it is on the way of every send */
+    size_t block = begin_block(filter, SYS_sendmsg);
+    by_secret(filter, exempt, ALLOW, NOTIFY);
+    end_block(filter, block);
+    simple_block(filter, SYS_sendmmsg, NOTIFY);
+    block = begin_block(filter, SYS_connect);
+    by_secret(filter, exempt, ALLOW, NOTIFY);
+    end_block(filter, block);
+    socket_block(filter);
+    setsockopt_block(filter);
+    supervisor_blocks(filter, exempt);
+    request_key_block(filter);
+    simple_block(filter, SYS_io_uring_setup, REFUSE(ENOSYS));
+    simple_block(filter, SYS_io_uring_enter, REFUSE(ENOSYS));
+    simple_block(filter, SYS_io_uring_register, REFUSE(ENOSYS));
+    give(filter, ALLOW);
+}
+
+#if defined(__x86_64__)
+/* 32-bit calls (int 0x80): a 32-bit program runs, but has no network. */
+static void i386_blocks(eg_filter *filter)
+{
+    enum { socketcall = 102, ioctl_ = 54, request_key = 287, sendmmsg_ = 345, seccomp_ = 354, socket_ = 359 };
+    enum { connect_ = 362, setsockopt_ = 366, sendto_ = 369, sendmsg_ = 370 };
+    static const int refused[] = {socketcall, request_key, sendmmsg_,  socket_,
+                                  connect_,   setsockopt_, sendto_,    sendmsg_};
+
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        simple_block(filter, refused[i], REFUSE(EACCES));
+    }
+    simple_block(filter, seccomp_, REFUSE(EPERM));
+    simple_block(filter, SYS_pidfd_getfd, REFUSE(EPERM));
+    simple_block(filter, SYS_io_uring_setup, REFUSE(ENOSYS));
+    simple_block(filter, SYS_io_uring_enter, REFUSE(ENOSYS));
+    simple_block(filter, SYS_io_uring_register, REFUSE(ENOSYS));
+    size_t block = begin_block(filter, ioctl_);
+    load(filter, low_word(1));
+    emit(filter, BPF_ALU | BPF_AND | BPF_K, 0xff00, 0, 0);
+    when_equal(filter, SECCOMP_IOCTL_TYPE, 1, 0);
+    give(filter, ALLOW);
+    give(filter, REFUSE(EPERM));
+    end_block(filter, block);
+    give(filter, ALLOW);
+}
+#endif
+
+int eg_filter_build(eg_filter *filter, const eg_exempt *exempt)
+{
+    memset(filter, 0, sizeof *filter);
+    if (NATIVE == 0) {
+        return -ENOSYS;
+    }
+    load(filter, offsetof(struct seccomp_data, arch));
+    when_equal(filter, NATIVE, 1, 0);
+#if defined(__x86_64__)
+    size_t jump = filter->length;
+    emit(filter, BPF_JMP | BPF_JA, 0, 0, 0); /* to the other architectures: set below */
+    load(filter, offsetof(struct seccomp_data, nr));
+    emit(filter, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+    give(filter, REFUSE(ENOSYS)); /* x32 */
+    native_blocks(filter, exempt);
+    filter->code[jump].k = (__u32)(filter->length - jump - 1);
+    when_equal(filter, AUDIT_ARCH_I386, 1, 0);
+    give(filter, REFUSE(ENOSYS));
+    load(filter, offsetof(struct seccomp_data, nr));
+    i386_blocks(filter);
+#else
+    give(filter, REFUSE(ENOSYS)); /* 32-bit programs do not run */
+    load(filter, offsetof(struct seccomp_data, nr));
+    native_blocks(filter, exempt);
+#endif
+    return filter->length <= EG_FILTER_MAX ? 0 : -E2BIG;
+}
+
+int eg_filter_enforce(const eg_filter *filter, int every_thread)
+{
+    struct sock_fprog program = {(unsigned short)filter->length, (struct sock_filter *)(uintptr_t)filter->code};
+    unsigned flags = EG_FLAG_NEW_LISTENER | EG_FLAG_WAIT_KILLABLE_RECV | EG_FLAG_SPEC_ALLOW;
+
+    if (every_thread) {
+        flags |= EG_FLAG_TSYNC | EG_FLAG_TSYNC_ESRCH;
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return -errno;
+    }
+    int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    return listener < 0 ? -errno : listener;
+}
