@@ -1,7 +1,7 @@
 """A guard that stops this process from dialling hosts that are not on its allowlist, loopback included.
 
 ``import egressguard; egressguard.install()`` and it holds, for every thread and for good. What it does not stop is said
-first in the README and in full in ``docs/architecture.md``.
+first in the README and in full in ``docs/threat-model.md``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ __all__ = [
     "DEFAULT_ALLOWLIST",
     "EgressGuard",
     "EgressViolation",
+    "explain",
+    "fail_on_exit",
     "install",
+    "journal_to",
+    "observe",
     "posture",
     "posture_to",
+    "raise_pending",
     "read_allowlist",
     "reset_for_test",
     "violation_count",
@@ -41,7 +46,7 @@ def install(allow: Iterable[str] | None = None) -> None:
     ``[IPv6]:port``, ``[IPv6/len]:port``, ``unix:/path``, ``unix:@abstract``; a port is a number, ``lo-hi`` or ``*``.
     Without it, `DEFAULT_ALLOWLIST` as it is compiled in.
 
-    A second call with the same list does nothing. Nothing can undo it.
+    A second call with the same list does nothing. It ends an `observe`. Nothing can undo it.
 
     Raises
     ------
@@ -52,6 +57,20 @@ def install(allow: Iterable[str] | None = None) -> None:
 
     """
     _egressguard.install(allow)
+    _report.enforcing()
+
+
+def observe(allow: Iterable[str] | None = None) -> None:
+    """Give the same verdicts as `install` would, let every dial and lookup through, and record what would be refused.
+
+    It says so on standard error and in the posture, and removes the test capability as `install` does. `install` can
+    follow and ends the observing. Takes the list, and raises, as `install` does.
+
+    Raises RuntimeError where `install` was called already.
+    """
+    from egressguard._observe import observe as begin  # noqa: PLC0415  who only installs does not pay for it
+
+    begin(allow)
 
 
 def reset_for_test() -> None:
@@ -73,6 +92,59 @@ def violations(since: int = 0) -> list[Violation]:
 def violation_count() -> int:
     """Return how many attempts were refused since `install`, in this process and its forked children."""
     return _egressguard.violation_total()
+
+
+def raise_pending(since: int | None = None) -> None:
+    """Raise `EgressViolation` where an attempt was refused that no earlier call raised, whoever swallowed it then.
+
+    The oldest is raised; the others are counted in its text and listed in its notes. One mark serves the process: what
+    one call raised, no other raises again. With ``since``, a number such as `violation_count` gave before, only what
+    came after it counts, and the mark stays as it is.
+    """
+    from egressguard._latch import raise_pending as raise_them  # noqa: PLC0415
+
+    raise_them(since)
+
+
+def fail_on_exit(status: int = 70) -> None:
+    """Make this process end with ``status`` (1 to 255) where anything was refused until then.
+
+    Every other `atexit` function runs first and standard output is flushed; the status then replaces the one that the
+    program would have ended with. A forked child answers for its own refusals, and its parent for both. It does not
+    reach a process that ends by a signal or `os._exit`. Raises ValueError for another status.
+    """
+    from egressguard._latch import fail_on_exit as arm  # noqa: PLC0415
+
+    arm(status)
+
+
+def journal_to(target: str | PathLike[str] | int) -> None:
+    """Append every violation from now on to a file, as one JSON object a line (docs/journal-schema.md).
+
+    ``target`` is a path, created for its owner alone where it is missing, or an open descriptor, which is duplicated.
+    Many processes may append to one file. Each call adds a journal. What cannot be written (a full disk) is counted in
+    the posture and said once on standard error; refusals go on.
+
+    Raises OSError where it cannot be opened, and ValueError where the descriptor is a file without ``O_APPEND``.
+    """
+    from egressguard._journal_file import journal_to as add  # noqa: PLC0415
+
+    add(target)
+
+
+def explain(endpoint: str, allow: Iterable[str] | None = None) -> dict[str, Any]:
+    """Say what a list would do with an endpoint. Nothing is installed, looked up or dialled.
+
+    ``endpoint`` is ``host:port``, ``[IPv6]:port`` or ``unix:/path``; ``allow`` as in `install`. The answer has
+    ``allowed`` (bool), ``reason`` (a word of the closed set), ``text`` (the reason for people), ``entry`` (the one that
+    allows it, or None), ``kind`` (``name``, ``address`` or ``unix``) and ``next_step`` (or None where it is allowed).
+
+    An address can also be dialled because an allowed name resolved to it: that depends on lookups and is not answered.
+    Raises TypeError and ValueError, the latter for a bad endpoint or entry.
+    """
+    from egressguard._explain import explain as answer  # noqa: PLC0415
+
+    return answer(endpoint, allow)
 
 
 def posture() -> dict[str, Any]:

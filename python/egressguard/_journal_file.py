@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import json
@@ -10,11 +11,14 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from egressguard import _egressguard, _report
+from egressguard._violations import read
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from egressguard._violations import Violation
+
+TOLD_MAX = 8192  # well above what the ring holds
 
 
 class JournalFile:
@@ -30,9 +34,14 @@ class JournalFile:
         self.written = 0
         self.lost = 0
         self._torn = False  # the last write ended inside a line
+        self._told: dict[int, None] = {}  # numbers that were handed to `add`, the oldest first
 
     def add(self, violation: Violation) -> None:
         """Append one line. Raises nothing."""
+        self._told[violation.number] = None
+        if len(self._told) > TOLD_MAX:
+            with contextlib.suppress(RuntimeError, StopIteration):  # another thread was faster
+                self._told.pop(next(iter(self._told)), None)
         try:
             line = json.dumps(violation.as_dict(), separators=(",", ":")).encode() + b"\n"
             # A line that another write left torn is ended first: it must not swallow this one.
@@ -55,6 +64,17 @@ class JournalFile:
             with contextlib.suppress(OSError):
                 os.write(2, text.encode(errors="backslashreplace"))
 
+    def add_the_rest(self, first: int, owner: int) -> None:
+        """Append what nobody told this process: refusals of other interpreters in it, and of the kernel layer.
+
+        The latter name the process that tried, so the process that opened the journal (``owner``) writes them.
+        """
+        me = os.getpid()
+        for violation in read(first):
+            mine = violation.pid == me or (violation.kernel and owner == me)
+            if mine and violation.number not in self._told:
+                self.add(violation)
+
     def state(self) -> dict[str, Any]:
         """Return what the posture says about this journal, for this process."""
         return {"name": self.name, "written": self.written, "lost": self.lost}
@@ -68,9 +88,8 @@ def journal_to(target: str | PathLike[str] | int) -> None:
         path = os.path.abspath(os.fspath(target))
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = JournalFile(os.open(path, flags, 0o600), path)
-    if not _report.files:
-        _egressguard.set_listener(_report.report)
     _report.files.append(file)
+    atexit.register(file.add_the_rest, _egressguard.violation_total(), os.getpid())
 
 
 def _duplicate(descriptor: int) -> int:

@@ -15,6 +15,10 @@ logger = logging.getLogger("egressguard")
 files: list[JournalFile] = []
 """What `egressguard.journal_to` opened."""
 
+observing = False
+baseline = 0
+"""Violations up to this number were only observed, before `install` ended the observing."""
+
 OBSERVED_SITES_MAX = 4096
 _observed_sites: set[tuple[str, str | None, int]] = set()
 
@@ -48,3 +52,11 @@ def _is_told(violation: Violation) -> bool:
         return True
     _observed_sites.add(key)
     return False
+
+
+def enforcing() -> None:
+    """Note that `install` enforces now: what was only observed before it is nobody's violation any more."""
+    global observing, baseline  # noqa: PLW0603  one guard for the process
+    if observing:
+        observing = False
+        baseline = _egressguard.violation_total()

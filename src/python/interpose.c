@@ -3,6 +3,7 @@
  * made at any time, in any interpreter, reads `ml_meth` from there at each call. */
 #include "python/interpose.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 #include "python/routes.h"
@@ -57,6 +58,56 @@ done:
     return definition;
 }
 
+/* Are all entries of one shared object? A module put together from two copies is not. */
+static int check_one_object(void)
+{
+    Dl_info first, other;
+
+    for (size_t route = 0; route < EG_ROUTE_COUNT; route++) {
+        if (dladdr((void *)eg_swaps[route].definition, route == 0 ? &first : &other) == 0 ||
+            (route > 0 && other.dli_fbase != first.dli_fbase)) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "egressguard cannot guard this interpreter: the functions of _socket are not all its own");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Code that ran earlier may have loaded a copy of the module (in 3.11 that even takes the
+ * place in sys.modules): its types have tables of their own, and no route leads there. */
+static int check_no_copy(void)
+{
+    PyObject *types = PyObject_CallMethod((PyObject *)&PyBaseObject_Type, "__subclasses__", NULL);
+    int done = -1;
+
+    if (types == NULL || !PyList_Check(types)) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(types); i++) {
+        PyObject *type = PyList_GET_ITEM(types, i), *method;
+        if (!PyType_Check(type) || strcmp(((PyTypeObject *)type)->tp_name, "_socket.socket") != 0) {
+            continue;
+        }
+        method = PyObject_GetAttrString(type, "connect");
+        if (method == NULL) {
+            goto done;
+        }
+        bool is_copy = Py_IS_TYPE(method, &PyMethodDescr_Type) &&
+                       ((PyMethodDescrObject *)method)->d_method != eg_swaps[EG_ROUTE_CONNECT].definition;
+        Py_DECREF(method);
+        if (is_copy) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "egressguard cannot install: a second copy of the socket module was loaded earlier");
+            goto done;
+        }
+    }
+    done = 0;
+done:
+    Py_XDECREF(types);
+    return done;
+}
+
 int eg_interpose_find(void)
 {
     PyObject *module = PyImport_ImportModule("_socket");
@@ -81,7 +132,10 @@ int eg_interpose_find(void)
         PyErr_SetString(PyExc_RuntimeError, "egressguard cannot guard this interpreter: _socket is not its own");
         goto done;
     }
-    done = 0;
+    if (check_one_object() < 0) {
+        goto done;
+    }
+    done = check_no_copy();
 done:
     Py_DECREF(module);
     return done;

@@ -126,7 +126,8 @@ def test_is_not_dialled(lab: Lab, lie: Lie) -> None:
     if lie.mixed:
         assert "EgressViolation" not in outcome.report["result"], outcome
     else:
-        assert set(outcome.report["result"]) == {"EgressViolation"}, outcome
+        # A mapped address of /etc/hosts is an IPv4 one: asked for IPv6, the name has none.
+        assert set(outcome.report["result"]) - {"gaierror"} == {"EgressViolation"}, outcome
         assert {reason for _, _, reason in outcome.report["violations"]} == {"resolved"}, outcome
 
 

@@ -15,6 +15,8 @@ Client = Callable[[str, int], object]
 CLIENTS: dict[str, Client] = {}
 # Clients that lose an exception which is no OSError: there only the journal tells of a violation.
 DISCARDS: set[str] = set()
+# Clients that connect inside a task group of anyio or trio, which wraps whatever is raised in an ExceptionGroup.
+WRAPS = {"httpx.AsyncClient", "anyio on asyncio", "anyio on trio", "trio"}
 
 
 def client(name: str, *, discards: bool = False) -> Callable[[Client], Client]:
@@ -84,6 +86,14 @@ def socket_create_connection(host: str, port: int) -> object:
 def socket_sendto(host: str, port: int) -> object:
     with socket.socket(family_of(host), socket.SOCK_DGRAM) as sender:
         return sender.sendto(b"datagram", (host, port))
+
+
+@client("EgressGuard.create_connection")
+def guard_create_connection(host: str, port: int) -> object:
+    import egressguard
+
+    with egressguard.EgressGuard.create_connection((host, port), timeout=SECONDS) as connection:
+        return exchange(connection)
 
 
 @client("http.client")
@@ -290,4 +300,3 @@ def asyncio_to_thread(host: str, port: int) -> object:
 
 
 OTHER_THREADS = {"asyncio.to_thread"}
-UDP = {"socket.sendto", "asyncio.create_datagram_endpoint", "asyncio.sock_sendto"}

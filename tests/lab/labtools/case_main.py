@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -54,6 +55,16 @@ def attempts(*calls: object) -> list[str]:
         except Exception as error:
             outcomes.append(type(error).__name__)
     return outcomes
+
+
+def hello(sock: socket.socket, name: str = API) -> str:
+    """Fetch the page behind a connected socket by TLS, as the server of this name; close it."""
+    with ssl.create_default_context().wrap_socket(sock, server_hostname=name) as stream:
+        stream.sendall(b"GET / HTTP/1.0\r\nHost: lab\r\n\r\n")
+        response = b""
+        while part := stream.recv(4096):
+            response += part
+    return response.rpartition(b"\r\n")[2].decode()
 
 
 def violations() -> list[tuple[str, str, str]]:

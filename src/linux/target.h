@@ -1,0 +1,54 @@
+/* Whoever made a judged call: its memory, its descriptors, what it is. */
+#ifndef EG_LINUX_TARGET_H
+#define EG_LINUX_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "linux/calls.h"
+
+/* Process descriptors of recent callers. One of a thread that ended gives ESRCH for good, so
+ * a thread id that is used again is noticed. */
+#define EG_TARGETS 64
+
+typedef struct eg_targets {
+    const eg_exempt *exempt;
+    bool no_thread_pidfds; /* before Linux 6.9: nothing is kept */
+    struct {
+        int32_t tid;
+        int pidfd;
+    } kept[EG_TARGETS];
+} eg_targets;
+
+void eg_targets_init(eg_targets *targets, const eg_exempt *exempt);
+
+/* Copy the caller's memory. 0; -EFAULT where less could be had, -EACCES where it is closed
+ * to us (a process that is not dumpable). */
+int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length);
+int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length);
+
+/* Gather from the caller's vectors: the number of bytes, which may be less; -errno. */
+ssize_t eg_target_gather(int32_t tid, const struct iovec *vectors, size_t count, void *to, size_t length);
+
+/* A descriptor of our own for what the caller's descriptor names; -errno. */
+int eg_target_descriptor(eg_targets *targets, int32_t tid, int descriptor);
+
+/* Send the calling thread SIGPIPE, as the kernel would have. */
+void eg_target_sigpipe(eg_targets *targets, int32_t tid);
+
+typedef struct eg_target_status {
+    int32_t tgid;
+    bool interrupted; /* a signal that it handles is waiting */
+    uint32_t uid, gid; /* the ones that file access uses */
+    char program[32];
+} eg_target_status;
+
+/* What /proc says; false where it does not. */
+bool eg_target_status_read(int32_t tid, eg_target_status *out);
+
+/* Does it see the same files as we do: same root, same mounts, same user? */
+bool eg_target_shares_files(int32_t tid);
+
+#endif

@@ -1,0 +1,351 @@
+/* UNIX listeners of the program itself: its own and those of its descendants that still run
+ * the same executable, and nobody else's. */
+#include "sandbox.h"
+
+#include <signal.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "core/unix_owner.h"
+
+static char folder[] = "/tmp/egressguard-unix-XXXXXX";
+static char path[sizeof folder + 16];
+static eg_installer installer;
+
+static int make_folder(void **unused)
+{
+    (void)unused;
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/listener", folder);
+    return 0;
+}
+
+static int remove_folder(void **unused)
+{
+    (void)unused;
+    unlink(path);
+    return rmdir(folder);
+}
+
+static int fresh(void **unused)
+{
+    (void)unused;
+    unlink(path);
+    eg_unix_owner_remember(&installer);
+    return 0;
+}
+
+/* `name` is a path, or NUL and an abstract name. */
+static int bound(int type, const char *name, size_t length)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int descriptor = socket(AF_UNIX, type, 0);
+    memcpy(address.sun_path, name, length);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    if (descriptor < 0 || bind(descriptor, (struct sockaddr *)&address, size) != 0) {
+        fail_msg("cannot bind a UNIX socket: %s", strerror(errno));
+    }
+    return descriptor;
+}
+
+static int listening(int type, const char *name, size_t length)
+{
+    int descriptor = bound(type, name, length);
+    assert_int_equal(listen(descriptor, 1), 0);
+    return descriptor;
+}
+
+static bool is_family(const char *name, size_t length)
+{
+    eg_endpoint endpoint = {.family = AF_UNIX, .path = name, .path_length = length};
+    errno = 4711;
+    bool family = eg_unix_owner_is_family(&installer, &endpoint);
+    assert_int_equal(errno, 4711);
+    return family;
+}
+
+#define PATH path, strlen(path)
+#define ABSTRACT "\0egressguard-test", 17
+
+static void a_listener_of_its_own_is_family(void **unused)
+{
+    (void)unused;
+    int by_path = listening(SOCK_STREAM, PATH), by_name = listening(SOCK_STREAM, ABSTRACT);
+    assert_true(is_family(PATH));
+    assert_true(is_family(ABSTRACT));
+    close(by_path);
+    close(by_name);
+    assert_false(is_family(PATH)); /* the file is still there, nobody listens */
+    assert_false(is_family(ABSTRACT));
+}
+
+static void a_seqpacket_listener_counts_too(void **unused)
+{
+    (void)unused;
+    int by_path = listening(SOCK_SEQPACKET, PATH), by_name = listening(SOCK_SEQPACKET, ABSTRACT);
+    assert_true(is_family(PATH));
+    assert_true(is_family(ABSTRACT));
+    close(by_path);
+    close(by_name);
+}
+
+static void only_listeners_count(void **unused)
+{
+    (void)unused;
+    int stream = bound(SOCK_STREAM, PATH), datagram = bound(SOCK_DGRAM, ABSTRACT);
+    assert_false(is_family(PATH));
+    assert_false(is_family(ABSTRACT));
+    close(stream);
+    close(datagram);
+}
+
+static void other_names_are_not_family(void **unused)
+{
+    (void)unused;
+    int by_path = listening(SOCK_STREAM, PATH), by_name = listening(SOCK_STREAM, ABSTRACT);
+    char longer[sizeof path + 8];
+    snprintf(longer, sizeof longer, "%s2", path);
+    assert_false(is_family(longer, strlen(longer)));
+    assert_false(is_family(TEXT("\0egressguard-tes")));
+    assert_false(is_family(TEXT("\0egressguard-test2")));
+    assert_false(is_family(TEXT("\0egressguard-test\0")));
+    assert_false(is_family("", 0));
+    static const char too_long[200] = "/";
+    assert_false(is_family(too_long, sizeof too_long));
+    close(by_path);
+    close(by_name);
+}
+
+static void a_link_to_the_listener_is_followed(void **unused)
+{
+    (void)unused;
+    char link[sizeof path + 8];
+    int by_path = listening(SOCK_STREAM, PATH);
+    snprintf(link, sizeof link, "%s.link", path);
+    assert_int_equal(symlink(path, link), 0);
+    assert_true(is_family(link, strlen(link)));
+    assert_int_equal(unlink(link), 0);
+    close(by_path);
+}
+
+/* Two listeners can have had one path; the file says which of them is dialled. */
+static void a_file_that_was_replaced_names_the_new_listener(void **unused)
+{
+    (void)unused;
+    int old = listening(SOCK_STREAM, PATH);
+    assert_int_equal(unlink(path), 0);
+    assert_false(is_family(PATH));
+    int new = bound(SOCK_STREAM, PATH);
+    assert_false(is_family(PATH)); /* the old one still listens, but not here */
+    assert_int_equal(listen(new, 1), 0);
+    assert_true(is_family(PATH));
+    close(old);
+    close(new);
+}
+
+/* ---- other processes ---- */
+
+typedef enum role { SAME_PROGRAM, OTHER_PROGRAM, GRANDCHILD, ORPHAN } role;
+
+static void end(pid_t child)
+{
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* A process that holds the listener alone. Returns once it does; for an orphan, once its
+ * parent is gone. */
+static pid_t holder(role kind, int type, const char *name, size_t length)
+{
+    int ready[2];
+    char told;
+    int listener = listening(type, name, length);
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if ((kind == GRANDCHILD || kind == ORPHAN) && (child = fork()) != 0) {
+            kind == ORPHAN ? _exit(0) : pause();
+        }
+        if (kind == OTHER_PROGRAM) {
+            dup2(ready[1], 1);
+            execl("/bin/sh", "sh", "-c", "echo x; exec sleep 600", NULL);
+        } else if (kind == ORPHAN) {
+            for (pid_t parent = getppid(); getppid() == parent; usleep(1000)) {
+            }
+        }
+        if (write(ready[1], "x", 1) == 1) {
+            for (;;) {
+                pause();
+            }
+        }
+        _exit(1);
+    }
+    close(listener);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &told, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+static void a_descendant_with_the_same_program_is_family(void **unused)
+{
+    (void)unused;
+    pid_t child = holder(SAME_PROGRAM, SOCK_STREAM, ABSTRACT);
+    assert_true(is_family(ABSTRACT));
+    end(child);
+    assert_false(is_family(ABSTRACT));
+}
+
+static void a_descendant_with_another_program_is_not(void **unused)
+{
+    (void)unused;
+    pid_t child = holder(OTHER_PROGRAM, SOCK_STREAM, ABSTRACT);
+    assert_false(is_family(ABSTRACT));
+    end(child);
+}
+
+static void a_process_that_is_no_descendant_is_not(void **unused)
+{
+    (void)unused;
+    pid_t child = holder(SAME_PROGRAM, SOCK_STREAM, ABSTRACT);
+    /* Seen from an installer that is that child, this process is its parent, not its child. */
+    eg_installer own = installer;
+    int mine = listening(SOCK_STREAM, "\0egressguard-mine", 17);
+    installer.pid = child;
+    assert_false(is_family("\0egressguard-mine", 17));
+    installer = own;
+    assert_true(is_family("\0egressguard-mine", 17));
+    close(mine);
+    end(child);
+}
+
+static void an_installer_is_known_by_all_its_marks(void **unused)
+{
+    (void)unused;
+    int listener = listening(SOCK_STREAM, ABSTRACT);
+    eg_installer real = installer;
+    assert_true(is_family(ABSTRACT));
+    installer = real, installer.pid = 0;
+    ROW(!is_family(ABSTRACT), "an installer that is not known");
+    installer = real, installer.start_time++;
+    ROW(!is_family(ABSTRACT), "another start time");
+    installer = real, installer.program_inode++;
+    ROW(!is_family(ABSTRACT), "another program");
+    installer = real, installer.program_device++;
+    ROW(!is_family(ABSTRACT), "a program on another device");
+    installer = real, installer.pid = getppid();
+    ROW(!is_family(ABSTRACT), "another process");
+    close(listener);
+    FINISH_ROWS();
+}
+
+/* An abstract name exists once for streams and once for seqpackets: both must be family,
+ * whichever the kernel lists first. */
+static void a_foreign_listener_of_the_other_type_is_not_overlooked(void **unused)
+{
+    (void)unused;
+    static const int types[2] = {SOCK_STREAM, SOCK_SEQPACKET};
+    for (int i = 0; i < 2; i++) {
+        for (int foreign_first = 0; foreign_first < 2; foreign_first++) {
+            int own = foreign_first ? -1 : listening(types[i], ABSTRACT);
+            if (own >= 0) {
+                fcntl(own, F_SETFD, FD_CLOEXEC);
+            }
+            pid_t child = holder(OTHER_PROGRAM, types[1 - i], ABSTRACT);
+            own = own >= 0 ? own : listening(types[i], ABSTRACT);
+            ROW(!is_family(ABSTRACT), "own type %d, foreign first: %d", types[i], foreign_first);
+            end(child);
+            ROW(is_family(ABSTRACT), "own type %d alone", types[i]);
+            close(own);
+        }
+    }
+    FINISH_ROWS();
+}
+
+static void a_grandchild_is_family_until_it_is_an_orphan(void **unused)
+{
+    (void)unused;
+    pid_t child = holder(GRANDCHILD, SOCK_STREAM, ABSTRACT);
+    assert_true(is_family(ABSTRACT));
+    end(child); /* its child goes on, and nobody can tell whose it is */
+    bool family = true;
+    for (int i = 0; family && i < 200; i++, usleep(1000)) {
+        family = is_family(ABSTRACT);
+    }
+    assert_false(family);
+}
+
+static void without_descriptors_nothing_is_family(void **unused)
+{
+    (void)unused;
+    int listener = listening(SOCK_STREAM, ABSTRACT);
+    descriptors_are_used_up();
+    eg_endpoint endpoint = {.family = AF_UNIX, .path = "\0egressguard-test", .path_length = 17};
+    bool family = eg_unix_owner_is_family(&installer, &endpoint);
+    eg_installer unknown;
+    memset(&unknown, 0xff, sizeof unknown);
+    eg_unix_owner_remember(&unknown);
+    descriptors_are_back();
+    assert_false(family);
+    assert_int_equal(unknown.pid, 0);
+    close(listener);
+}
+
+/* As the command of a container, the installer is process 1. */
+static void an_installer_that_is_process_1_has_a_family(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    pid_t outer = fork();
+    if (outer == 0) {
+        if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) {
+            _exit(77);
+        }
+        pid_t first = fork();
+        if (first == 0) {
+            if (getpid() != 1 || mount("proc", "/proc", "proc", 0, NULL) != 0) {
+                _exit(77);
+            }
+            eg_unix_owner_remember(&installer);
+            listening(SOCK_STREAM, ABSTRACT);
+            _exit(is_family(ABSTRACT) ? 0 : 1);
+        }
+        int status = 0;
+        waitpid(first, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(outer, &status, 0), outer);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        print_message("  skipped: this machine does not give a process namespace\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define OWNER_TEST(test) cmocka_unit_test_setup(test, fresh)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OWNER_TEST(a_listener_of_its_own_is_family),
+        OWNER_TEST(a_seqpacket_listener_counts_too),
+        OWNER_TEST(only_listeners_count),
+        OWNER_TEST(other_names_are_not_family),
+        OWNER_TEST(a_link_to_the_listener_is_followed),
+        OWNER_TEST(a_file_that_was_replaced_names_the_new_listener),
+        OWNER_TEST(a_descendant_with_the_same_program_is_family),
+        OWNER_TEST(a_descendant_with_another_program_is_not),
+        OWNER_TEST(a_process_that_is_no_descendant_is_not),
+        OWNER_TEST(an_installer_is_known_by_all_its_marks),
+        OWNER_TEST(a_foreign_listener_of_the_other_type_is_not_overlooked),
+        OWNER_TEST(a_grandchild_is_family_until_it_is_an_orphan),
+        OWNER_TEST(without_descriptors_nothing_is_family),
+        OWNER_TEST(an_installer_that_is_process_1_has_a_family),
+    };
+    sandbox_enter();
+    return cmocka_run_group_tests_name("unix owner", tests, make_folder, remove_folder);
+}
