@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from egressguard._violations import Violation
 
-from egressguard import _egressguard, _report
+from egressguard import _before, _egressguard, _report
 from egressguard._egressguard import DEFAULT_ALLOWLIST, EgressViolation
 
 __all__ = [
@@ -56,6 +56,8 @@ def install(allow: Iterable[str] | None = None) -> None:
         Nothing is enforced by the call.
 
     """
+    if _before.inodes is None:
+        _before.look()
     _egressguard.install(allow)
     _report.enforcing()
 

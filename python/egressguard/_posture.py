@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import egressguard
-from egressguard import _egressguard
+from egressguard import _egressguard, _machine, _open, _report
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -41,6 +41,9 @@ def of_process() -> dict[str, Any]:
         **state,
         "allowlist": None if entries is None else list(entries),
         "routes": routes,
+        "journals": [file.state() for file in _report.files],
+        "machine": _machine.of_machine(),
+        "open": _open.of_process(),
         "not_covered": list(NOT_COVERED),
     }
 

@@ -53,7 +53,8 @@ int eg_loopback_init(void)
 bool eg_loopback_is_open(void)
 {
     uintptr_t set_in = (uintptr_t)PyThread_tss_get(&flag_key);
-    return set_in != 0 && set_in == atomic_load_explicit(&generation, memory_order_relaxed);
+    return set_in != 0 && set_in == atomic_load_explicit(&generation, memory_order_relaxed) &&
+           PyInterpreterState_Get() == PyInterpreterState_Main();
 }
 
 int eg_loopback_set(bool open)

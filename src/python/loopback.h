@@ -7,7 +7,8 @@
 /* Make the key and the fork handler; once. 0, or -1 where the system has no key left. */
 int eg_loopback_init(void);
 
-/* Is the calling thread's flag set? Needs no GIL. */
+/* Is the calling thread's flag set, and does it run the main interpreter, where alone the
+ * capability can be taken? Needs the GIL. */
 bool eg_loopback_is_open(void);
 
 /* Set or clear the calling thread's flag. 0 or -errno; on failure the flag is clear. */

@@ -37,6 +37,9 @@ static PyObject *dial(eg_route route, PyObject *self, PyObject *address)
     eg_judged_dial judged = {.route = route, .action = EG_ACTION_CONNECT, .socket = self};
     if (eg_judge(state, &judged, &parsed) == 0) {
         result = act(route, self, parsed.exact);
+    } else if (route == EG_ROUTE_CONNECT) {
+        /* Clients close their socket on OSError alone, and a violation is none: ADR-0014. */
+        eg_socket_object_close_tcp(self);
     }
 done:
     eg_parsed_clear(&parsed);

@@ -13,7 +13,7 @@
 
 /* Process-wide, like the type's method table: written before the first route is swapped. */
 static Py_ssize_t family_offset, type_offset, protocol_offset;
-static PyCFunction fileno_function, gettimeout_function;
+static PyCFunction fileno_function, gettimeout_function, close_function;
 static _Atomic bool distrusted;
 
 static int find_member(PyTypeObject *type, const char *name, Py_ssize_t *offset)
@@ -57,6 +57,10 @@ int eg_socket_object_init(PyTypeObject *type)
     }
     gettimeout_function = method_of((PyObject *)type, "gettimeout");
     if (gettimeout_function == NULL) {
+        return -1;
+    }
+    close_function = method_of((PyObject *)type, "close");
+    if (close_function == NULL) {
         return -1;
     }
     if (find_member(type, "family", &family_offset) < 0 || find_member(type, "type", &type_offset) < 0) {
@@ -136,6 +140,20 @@ double eg_socket_object_timeout(PyObject *socket)
         return 0;
     }
     return seconds;
+}
+
+void eg_socket_object_close_tcp(PyObject *socket)
+{
+    PyObject *type, *value, *traceback, *result;
+
+    if (eg_socket_kind_of(member(socket, family_offset), member(socket, type_offset),
+                          member(socket, protocol_offset)) != EG_SOCKET_TCP) {
+        return;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    result = close_function(socket, NULL);
+    Py_XDECREF(result);
+    PyErr_Restore(type, value, traceback); /* drops what close may have raised */
 }
 
 void eg_socket_object_distrust(void)

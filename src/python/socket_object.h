@@ -24,6 +24,9 @@ int eg_socket_object_descriptor(PyObject *socket);
 /* How long a call on it may wait: seconds, or -1 for ever. */
 double eg_socket_object_timeout(PyObject *socket);
 
+/* Close the descriptor of a socket that calls itself TCP; keeps the exception that is set. */
+void eg_socket_object_close_tcp(PyObject *socket);
+
 /* From now on the kernel is asked about every socket: one was made that is no stream or
  * datagram socket, and dup2() could put it behind any object. */
 void eg_socket_object_distrust(void);

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from labtools.addresses import API, API6, OTHER, OTHER6, SILENT, SILENT6, UNREACHABLE, UNREACHABLE6
+from labtools.addresses import API, API6, CLOSED, CLOSED6, OTHER, OTHER6, SILENT, SILENT6
 from labtools.clients import CLIENTS, PAGE, Client
 from labtools.lab import BY_DNSMASQ, BY_SCRIPT, Lab, Outcome
 
@@ -22,10 +22,15 @@ class Mode:
     rules: dict[str, Any] = field(default_factory=dict)
     for_one_address: bool = True  # also for clients that try only the first
     for_own_resolvers: bool = True
+    by_tcp: bool = False
 
     def fits(self, client: Client) -> bool:
         """Whether the client would work like this without the guard, and the guard can know what it was answered."""
-        return (self.for_one_address or client.tries_all) and (self.for_own_resolvers or not client.own_resolver)
+        return (
+            (self.for_one_address or client.tries_all)
+            and (self.for_own_resolvers or not client.own_resolver)
+            and (not self.by_tcp or client.asks_by_tcp)
+        )
 
 
 ALTERNATING = {
@@ -38,13 +43,13 @@ MODES = [
     Mode("alternating single answers", {NAME: {**ALTERNATING, "ttl": 60}}, for_own_resolvers=False),
     Mode("alternating single answers, TTL 0", {NAME: {**ALTERNATING, "ttl": 0}}, for_own_resolvers=False),
     Mode("TTL 0", {NAME: {"A": [[API]], "AAAA": [[API6]], "ttl": 0}}),
-    Mode("truncated by UDP", {NAME: {**MANY, "truncated": True}}),
+    Mode("truncated by UDP", {NAME: {**MANY, "truncated": True}}, by_tcp=True),
     Mode("a CNAME chain", {
         NAME: {"cname": "one.cdn.test"}, "one.cdn.test": {"cname": "two.cdn.test"},
         "two.cdn.test": {"A": [[API]], "AAAA": [[API6]]},
     }),
-    Mode("one unreachable address among three", {NAME: {"A": [[UNREACHABLE, API, OTHER]]}}, for_one_address=False),
-    Mode("one unreachable IPv6 address among three", {NAME: {"AAAA": [[UNREACHABLE6, API6, OTHER6]]}},
+    Mode("one closed address among three", {NAME: {"A": [[CLOSED, API, OTHER]]}}, for_one_address=False),
+    Mode("one closed IPv6 address among three", {NAME: {"AAAA": [[CLOSED6, API6, OTHER6]]}},
          for_one_address=False, for_own_resolvers=False),
 ]  # fmt: skip
 BY_IPV4_ONLY = ("gethostbyname_ex", "connect")
@@ -56,9 +61,9 @@ def run(lab: Lab, client: Client, mode: Mode, guard: bool) -> Outcome:
     return lab.run(client.code + THRICE, guard=guard, resolv=resolv, rules=mode.rules)
 
 
-def assert_fetched(outcome: Outcome) -> None:
+def assert_fetched(outcome: Outcome, times: int = 3) -> None:
     """The page came every time, and nothing was asked or dialled but the listed name."""
-    assert outcome.report["result"] == [PAGE] * 3, outcome
+    assert outcome.report["result"] == [PAGE] * times, outcome
     assert outcome.wire.questions() <= {NAME}, outcome
     elsewhere = [
         line
@@ -79,6 +84,16 @@ FITTING = [
 ]  # fmt: skip
 
 
+# A silent host among three, the first to be tried: who starts the next attempt without waiting gets there in time.
+SILENT_HOST = {
+    "IPv4": {"A": [[SILENT, API, OTHER]]},
+    "IPv6": {"AAAA": [[SILENT6, API6, OTHER6]]},
+    "both": {"A": [[SILENT, API]], "AAAA": [[SILENT6, API6]]},
+}
+# aiohttp brings its own algorithm; create_connection waits as long as it is told, then goes on.
+HAPPY_EYEBALLS = ("asyncio, happy eyeballs", "trio", "anyio", "httpx, async", "aiohttp", "create_connection")
+
+
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
 def test_works_without_the_guard(lab: Lab, client: Client) -> None:
     assert_fetched(run(lab, client, MODES[0], guard=False))
@@ -87,3 +102,21 @@ def test_works_without_the_guard(lab: Lab, client: Client) -> None:
 @pytest.mark.parametrize(("client", "mode"), FITTING)
 def test_works(lab: Lab, client: Client, mode: Mode) -> None:
     assert_fetched(run(lab, client, mode, guard=True))
+
+
+@pytest.mark.parametrize("version", SILENT_HOST)
+@pytest.mark.parametrize("client", [one for one in CLIENTS if one.name in HAPPY_EYEBALLS], ids=str)
+def test_works_with_a_silent_host_among_three(lab: Lab, client: Client, version: str) -> None:
+    code = client.code.replace("(API, 443), 3)", "(API, 443), 0.3)")
+    outcome = lab.run(
+        f"{code}\nresult = [once()]", guard=True, resolv=BY_SCRIPT, rules={NAME: SILENT_HOST[version]}
+    )
+    assert_fetched(outcome, 1)
+    assert {address for address, _ in outcome.wire.dialled()} & {SILENT, SILENT6}, outcome
+
+
+def test_works_from_the_hosts_file(lab: Lab) -> None:
+    code = "result = [hello(socket.create_connection((API, 443), 3)) for _ in range(3)]"
+    outcome = lab.run(code, guard=True, resolv="", hosts=f"{API} other.test {NAME.upper()}\n")
+    assert_fetched(outcome)
+    assert not outcome.wire.questions(), outcome

@@ -190,3 +190,21 @@ class Listeners:
             key.fileobj.close()
         self.selector.close()
         self.waker.close()
+
+
+def plain_listener(host: str = "127.0.0.1") -> socket.socket:
+    """Return a listening TCP socket that no thread serves: for processes that fork."""
+    listener = socket.create_server((host, 0))
+    listener.settimeout(SECONDS)
+    return listener
+
+
+def count_accepted(listener: socket.socket) -> int:
+    """Return how many connections wait in a plain listener, after a fence; the calling thread may dial loopback."""
+    with socket.create_connection(listener.getsockname(), SECONDS) as fence:
+        for count in range(1000):
+            connection, peer = listener.accept()
+            connection.close()
+            if peer == fence.getsockname():
+                return count
+    raise AssertionError("the fence did not arrive")

@@ -13,7 +13,7 @@ API, API6 = "203.0.113.10", "2001:db8:a::10"
 OTHER, OTHER6 = "203.0.113.20", "2001:db8:a::20"
 UNLISTED, UNLISTED6 = "198.51.100.66", "2001:db8:bad::66"
 SILENT, SILENT6 = "203.0.113.250", "2001:db8:dead::250"  # outside drops what comes for them
-UNREACHABLE, UNREACHABLE6 = "203.0.113.251", "2001:db8:dead::251"  # outside answers "host unreachable"
+CLOSED, CLOSED6 = "203.0.113.251", "2001:db8:dead::251"  # a host without a service: it refuses every connection
 
 LISTED_CROWD = [f"host{number:02}.listed.test" for number in range(20)]
 UNLISTED_CROWD = [f"host{number:02}.unlisted.test" for number in range(20)]

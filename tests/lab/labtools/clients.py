@@ -15,6 +15,7 @@ class Client:
     code: str
     tries_all: bool = True  # goes on to the next address where one does not answer
     own_resolver: bool = False  # asks the name server by itself: the guard cannot know what it was answered
+    asks_by_tcp: bool = True  # where UDP did not do; Python code may not, for a connected stream is not judged
 
     def __str__(self) -> str:
         """Name the row in pytest's output."""
@@ -210,13 +211,13 @@ OWN_RESOLVERS = [
 import dns.resolver
 def once():
     return fetch_from(record.address for record in dns.resolver.Resolver().resolve(API, "A"))
-""", own_resolver=True),
+""", own_resolver=True, asks_by_tcp=False),
     Client("dnspython, async", FIRST_THAT_ANSWERS + """
 import dns.asyncresolver
 def once():
     answer = asyncio.run(dns.asyncresolver.Resolver().resolve(API, "A"))
     return fetch_from(record.address for record in answer)
-""", own_resolver=True),
+""", own_resolver=True, asks_by_tcp=False),
     Client("pycares", FIRST_THAT_ANSWERS + """
 import pycares
 def once():

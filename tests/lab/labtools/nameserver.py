@@ -93,7 +93,7 @@ class NameServer:
         response = self.answer(query, by_udp)
         if rule.get("delay"):
             await asyncio.sleep(rule["delay"])
-        return response.to_wire()
+        return response.to_wire(want_shuffle=False)  # the order of a rule is the order of the answer
 
     def start(self, work: Any) -> None:
         """Run a coroutine that new rules cancel."""

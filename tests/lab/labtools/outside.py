@@ -43,8 +43,30 @@ route add throw 10.77.0.0/24 table local
 -6 route add throw fe80::/64 table local
 route add blackhole {silent} table local
 -6 route add blackhole {silent6} table local
-route add unreachable {unreachable} table local
--6 route add unreachable {unreachable6} table local
+route add throw {closed} table local
+-6 route add throw {closed6} table local
+"""
+# A third host, behind outside. That its refusal is a packet matters: an ICMP error that arrives while the kernel is
+# still inside connect() is forgotten, and on a wire without any delay it does.
+BEHIND = """
+link add behind0 type veth peer name behind0 netns {closed_host}
+addr add 10.78.0.1/24 dev behind0
+-6 addr add fd78::1/64 dev behind0 nodad
+link set behind0 up
+route add throw 10.78.0.0/24 table local
+-6 route add throw fd78::/64 table local
+route add {closed} via 10.78.0.2 dev behind0
+-6 route add {closed6} via fd78::2 dev behind0
+"""
+CLOSED = """
+link set lo up
+addr add 10.78.0.2/24 dev behind0
+-6 addr add fd78::2/64 dev behind0 nodad
+addr add {closed}/32 dev lo
+-6 addr add {closed6}/128 dev lo
+link set behind0 up
+route add default via 10.78.0.1
+-6 route add default via fd78::1
 """
 INSIDE = """
 link set lo up
@@ -61,11 +83,10 @@ route add default via 10.77.0.1
 -6 route add default via fd77::1
 """
 SETTINGS = {
-    "net/ipv4/ip_forward": "1",  # else "unreachable" is not answered
+    "net/ipv4/ip_forward": "1",  # to the host behind
     "net/ipv6/conf/all/forwarding": "1",
+    "net/ipv6/conf/default/accept_dad": "0",  # nobody else can have the addresses: do not wait a second to find out
     "net/ipv4/conf/all/rp_filter": "0",
-    "net/ipv4/icmp_ratelimit": "0",
-    "net/ipv6/icmp/ratelimit": "0",
     "net/ipv6/conf/all/seg6_enabled": "1",  # a source route has to reach somebody
     "net/ipv4/conf/all/accept_source_route": "1",
     "net/ipv6/ip_nonlocal_bind": "1",  # else an echo may not answer from the address that was asked
@@ -99,6 +120,10 @@ class Outside:
         self.inside.receive()
         configure(OUTSIDE, [], inside=self.inside.process.pid)
         configure(INSIDE, ["nsenter", f"--net=/proc/{self.inside.process.pid}/ns/net"])
+        self.behind = Worker(["unshare", "--net", "--", "setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo {}; read _"])
+        self.behind.receive()
+        configure(BEHIND, [], closed_host=self.behind.process.pid)
+        configure(CLOSED, ["nsenter", f"--net=/proc/{self.behind.process.pid}/ns/net"])
         self.capture = Worker(python("capture", INTERFACE), log)
         self.nameserver = Worker(python("nameserver", addresses.SCRIPTED, addresses.SCRIPTED6), log)
         self.backend = Worker(python("backend"), log)
@@ -132,7 +157,7 @@ class Outside:
 
     def end(self) -> None:
         """End what this process has started, the servers last: nobody else would wait for them."""
-        for worker in (self.inside, self.capture, self.nameserver, self.backend):
+        for worker in (self.inside, self.behind, self.capture, self.nameserver, self.backend):
             worker.end()
         for server in self.servers:
             server.kill()

@@ -1,0 +1,177 @@
+/* connect on the caller's behalf. Never a blocking call: one that has to wait is started
+ * and held, and its end is fetched by a second connect, as connect(2) describes it. */
+#include "linux/dial.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "linux/judge.h"
+#include "linux/stub.h"
+
+/* One connect that does not wait: 0 / -errno. O_NONBLOCK belongs to the open socket, which
+ * the caller shares, so it is put back at once. */
+static int connect_now(const eg_supervisor *supervisor, int socket, const void *address, socklen_t length)
+{
+    int flags = fcntl(socket, F_GETFL);
+    bool blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
+
+    if (flags < 0 || (blocking && fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)) {
+        return -errno;
+    }
+    int error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
+    if (blocking) {
+        fcntl(socket, F_SETFL, flags);
+    }
+    return error;
+}
+
+/* Under way and the caller waits: hold it. Else the answer. */
+static eg_outcome conclude(eg_work *work, const eg_socket_facts *facts, int error)
+{
+    if (facts->blocking && facts->family == AF_UNIX && error == -EAGAIN) {
+        work->by_timer = true; /* a full backlog: nothing that poll could tell */
+        return eg_wait();
+    }
+    if (facts->blocking && (error == -EINPROGRESS || (error == -EALREADY && facts->type == SOCK_STREAM))) {
+        work->started = true;
+        return eg_wait();
+    }
+    return error == 0 ? eg_result(0) : eg_failure(error);
+}
+
+static bool is_fresh_datagram(int socket, const eg_socket_facts *facts)
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof own;
+    eg_endpoint endpoint;
+
+    return facts->kind == EG_SOCKET_UDP && getsockname(socket, (struct sockaddr *)&own, &size) == 0 &&
+           eg_endpoint_from_sockaddr(&endpoint, &own, size) == 0 && endpoint.port == 0;
+}
+
+/* libc sorts addresses by connecting fresh UDP sockets and asking for their own address.
+ * With port 0, which names no service, that is granted on a socket that can send no more. */
+static eg_outcome probe(eg_supervisor *supervisor, eg_work *work, const eg_endpoint *endpoint)
+{
+    if (endpoint->port == 0 && shutdown(work->socket, SHUT_WR) != 0 && errno == ENOTCONN) {
+        int error = connect_now(supervisor, work->socket, &work->address, work->address_length);
+        if (error == 0) {
+            shutdown(work->socket, SHUT_WR);
+        }
+        return error == 0 ? eg_result(0) : eg_failure(error);
+    }
+    atomic_fetch_add_explicit(&supervisor->counts->probes, 1, memory_order_relaxed);
+    return eg_failure(EACCES);
+}
+
+static eg_outcome dial_unix(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                            const eg_dial *dial)
+{
+    eg_unix_way way;
+    eg_outcome outcome;
+    int error = eg_unix_way_find(work->tid, dial->endpoint, work, &way);
+
+    if (error == -EACCES) {
+        return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_UNIX, dial->endpoint);
+    }
+    if (error < 0) {
+        return eg_failure(error);
+    }
+    eg_reason reason = eg_unix_way_judge(supervisor, work, dial, &way);
+    if (reason != EG_ALLOWED) {
+        outcome = eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, dial->endpoint);
+    } else if (!eg_judge_still_waits(supervisor, work)) {
+        outcome = eg_failure(EINTR);
+    } else {
+        outcome = conclude(work, facts, connect_now(supervisor, work->socket, &way.address, way.length));
+    }
+    if (way.path_descriptor >= 0) {
+        close(way.path_descriptor);
+    }
+    return outcome;
+}
+
+/* Judged and allowed, or answered here. */
+static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                              const eg_dial *dial)
+{
+    eg_reason reason = eg_judge_dial(supervisor, work, dial);
+    bool to_stub = reason != EG_ALLOWED && eg_judge_is_nameserver(dial->endpoint);
+
+    if (!eg_judge_still_waits(supervisor, work)) {
+        return eg_failure(EINTR);
+    }
+    if (to_stub) {
+        /* Its questions are read before they leave. The redirected address is dialled below. */
+        if (eg_stub_redirect(supervisor, work, facts, dial->endpoint) != 0) {
+            return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_NAMESERVER, dial->endpoint);
+        }
+    } else if (reason != EG_ALLOWED) {
+        if (is_fresh_datagram(work->socket, facts)) {
+            return probe(supervisor, work, dial->endpoint);
+        }
+        return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, dial->endpoint);
+    }
+    int error = connect_now(supervisor, work->socket, &work->address, work->address_length);
+    if (to_stub && (error == 0 || error == -EINPROGRESS)) {
+        eg_stub_note_client(supervisor, work, dial->endpoint);
+    }
+    return conclude(work, facts, error);
+}
+
+static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
+{
+    eg_socket_facts facts;
+    eg_endpoint endpoint;
+    uint64_t length = work->arguments[2] & 0xffffffffu;
+
+    if (length > sizeof work->address) {
+        return eg_failure(EINVAL);
+    }
+    int error = eg_target_read(work->tid, work->arguments[1], &work->address, length);
+    if (error != 0) {
+        return eg_failure(error);
+    }
+    work->address_length = (socklen_t)length;
+    if (work->socket < 0) {
+        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, (int)work->arguments[0]);
+    }
+    if (work->socket < 0) {
+        return eg_failure(work->socket);
+    }
+    error = eg_socket_facts_read(work->socket, &facts);
+    if (error == 0) {
+        error = eg_endpoint_from_sockaddr(&endpoint, &work->address, length);
+    }
+    if (error != 0) {
+        return eg_failure(error);
+    }
+    eg_dial dial = {.endpoint = &endpoint, .action = EG_ACTION_CONNECT, .socket = facts.kind};
+    if (endpoint.family == AF_UNIX) {
+        return dial_unix(supervisor, work, &facts, &dial);
+    }
+    return dial_judged(supervisor, work, &facts, &dial);
+}
+
+/* What is under way has ended, or a signal or the time limit came first. The address is the
+ * copy that was judged; a socket under way would ignore any other. */
+static eg_outcome finish(eg_supervisor *supervisor, eg_work *work)
+{
+    eg_socket_facts facts;
+    int error = eg_socket_facts_read(work->socket, &facts);
+
+    if (error != 0) {
+        return eg_failure(error);
+    }
+    facts.blocking = true;
+    return conclude(work, &facts, connect_now(supervisor, work->socket, &work->address, work->address_length));
+}
+
+eg_outcome eg_dial_run(eg_supervisor *supervisor, eg_work *work)
+{
+    work->by_timer = false;
+    return work->started ? finish(supervisor, work) : start(supervisor, work);
+}

@@ -1,0 +1,24 @@
+/* connect on the caller's behalf. */
+#ifndef EG_LINUX_DIAL_H
+#define EG_LINUX_DIAL_H
+
+#include "linux/supervisor.h"
+
+/* Judge and start, or go on with what waited. */
+eg_outcome eg_dial_run(eg_supervisor *supervisor, eg_work *work);
+
+/* A UNIX address as it has to be dialled from here. `path_descriptor` is to be closed
+ * afterwards (-1 where there is none). 0, or -errno for the caller. */
+typedef struct eg_unix_way {
+    struct sockaddr_storage address;
+    socklen_t length;
+    int path_descriptor;
+} eg_unix_way;
+int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *work, eg_unix_way *out);
+
+/* Judge a UNIX endpoint by its spelling and, where no entry names it, by its owner; the
+ * `way` names the very socket file that is judged. */
+eg_reason eg_unix_way_judge(const eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial,
+                            const eg_unix_way *way);
+
+#endif

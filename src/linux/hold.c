@@ -1,0 +1,182 @@
+/* Held calls. A caller waits killable only, so its signals are looked for here. */
+#include "linux/hold.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/time.h>
+
+#include "linux/dial.h"
+#include "linux/judge.h"
+#include "linux/send.h"
+
+#define STATUS_READS_MAX 64 /* a tick: reading /proc for a thousand callers would stall the rest */
+
+static void answer(const eg_supervisor *supervisor, uint64_t id, const eg_outcome *outcome)
+{
+    struct seccomp_notif_resp response = {.id = id, .val = outcome->value, .error = -outcome->error};
+    if (outcome->error != 0) {
+        response.val = 0;
+    }
+    /* ENOENT: the caller was killed meanwhile. */
+    eg_exempt_ioctl(supervisor->exempt, supervisor->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+static eg_outcome run(eg_supervisor *supervisor, eg_work *work)
+{
+    switch (work->number) {
+    case SYS_connect:
+        return eg_dial_run(supervisor, work);
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+        return eg_send_run(supervisor, work);
+    default:
+        return eg_failure(ENOSYS);
+    }
+}
+
+static void release(eg_supervisor *supervisor, eg_work *work)
+{
+    if (work->socket >= 0) {
+        if (work->in_use) {
+            /* The caller still has the socket, so closing ours would not end the watch. */
+            epoll_ctl(supervisor->epoll, EPOLL_CTL_DEL, work->socket, NULL);
+        }
+        close(work->socket);
+        work->socket = -1;
+    }
+    if (work->in_use) {
+        work->in_use = false;
+        supervisor->held_count--;
+    }
+}
+
+/* SO_SNDTIMEO as a moment; 0 for none. */
+static int64_t deadline_of(int socket)
+{
+    struct timeval limit = {0};
+    socklen_t size = sizeof limit;
+
+    if (getsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0)) {
+        return 0;
+    }
+    return eg_now_ms() + (int64_t)limit.tv_sec * 1000 + (limit.tv_usec + 999) / 1000;
+}
+
+/* Waiting ends without the socket: what the kernel would say. */
+static eg_outcome ended(const eg_work *work, int error)
+{
+    if (work->number != SYS_connect) {
+        return eg_send_cut_short(work, error);
+    }
+    return eg_failure(error == EAGAIN && work->started ? EINPROGRESS : error);
+}
+
+static void end_early(eg_supervisor *supervisor, eg_work *work, int error)
+{
+    eg_outcome outcome = ended(work, error);
+    answer(supervisor, work->id, &outcome);
+    release(supervisor, work);
+}
+
+static void hold(eg_supervisor *supervisor, eg_work *work)
+{
+    size_t index = 0;
+
+    while (index < EG_HELD_MAX && supervisor->held[index].in_use) {
+        index++;
+    }
+    if (index == EG_HELD_MAX) {
+        end_early(supervisor, work, EAGAIN);
+        return;
+    }
+    work->deadline_ms = deadline_of(work->socket);
+    work->in_use = true;
+    supervisor->held[index] = *work;
+    supervisor->held_count++;
+    work->socket = -1;
+    /* By edges: what is ready and still has to wait must not spin. */
+    if (eg_supervisor_watch(supervisor, supervisor->held[index].socket, EG_EVENT_HELD, (uint32_t)index,
+                            EPOLLOUT | EPOLLET) != 0) {
+        end_early(supervisor, &supervisor->held[index], EAGAIN);
+    }
+}
+
+void eg_hold_run(eg_supervisor *supervisor, eg_work *work)
+{
+    eg_outcome outcome = run(supervisor, work);
+
+    if (outcome.waits) {
+        if (!work->in_use) {
+            hold(supervisor, work);
+        } else if (work->number != SYS_connect && !work->by_timer && work->looked_up_ms == 0) {
+            /* A stream that took a piece may be ready already, without another edge. */
+            struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+            event.data.u64 = (uint64_t)EG_EVENT_HELD << 32 | (uint64_t)(work - supervisor->held);
+            epoll_ctl(supervisor->epoll, EPOLL_CTL_MOD, work->socket, &event);
+        }
+        return;
+    }
+    answer(supervisor, work->id, &outcome);
+    release(supervisor, work);
+}
+
+void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)
+{
+    eg_work *work = &supervisor->held[index % EG_HELD_MAX];
+
+    if (work->in_use && work->looked_up_ms == 0) {
+        eg_hold_run(supervisor, work);
+    }
+}
+
+void eg_hold_resume(eg_supervisor *supervisor, uint64_t id)
+{
+    for (size_t index = 0; index < EG_HELD_MAX; index++) {
+        eg_work *work = &supervisor->held[index];
+        if (work->in_use && work->id == id) {
+            work->looked_up_ms = 0;
+            eg_hold_run(supervisor, work);
+            return;
+        }
+    }
+}
+
+static void tick_one(eg_supervisor *supervisor, eg_work *work, int64_t now, int *reads)
+{
+    eg_target_status status;
+
+    if (!eg_judge_still_waits(supervisor, work)) {
+        release(supervisor, work);
+    } else if ((*reads)-- > 0 && eg_target_status_read(work->tid, &status) && status.interrupted) {
+        end_early(supervisor, work, EINTR);
+    } else if (work->looked_up_ms != 0) {
+        if (now >= work->looked_up_ms) {
+            work->looked_up_ms = 0; /* no answer: the caller may ask for itself */
+            eg_hold_run(supervisor, work);
+        }
+    } else if (work->deadline_ms != 0 && now >= work->deadline_ms) {
+        end_early(supervisor, work, EAGAIN);
+    } else if (work->by_timer) {
+        eg_hold_run(supervisor, work);
+    }
+}
+
+void eg_hold_tick(eg_supervisor *supervisor)
+{
+    static size_t first; /* where the next tick starts to read /proc; one supervisor a process */
+    int64_t now = eg_now_ms();
+    int reads = STATUS_READS_MAX;
+    size_t seen = 0, total = supervisor->held_count, start = first;
+
+    for (size_t i = 0; i < EG_HELD_MAX && seen < total; i++) {
+        size_t index = (start + i) % EG_HELD_MAX;
+        eg_work *work = &supervisor->held[index];
+        if (work->in_use) {
+            seen++;
+            first = reads > 0 ? index + 1 : first;
+            tick_one(supervisor, work, now, &reads);
+        }
+    }
+}

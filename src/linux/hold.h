@@ -1,0 +1,19 @@
+/* Calls that have to wait: held here, so that one slow peer stalls nobody else. */
+#ifndef EG_LINUX_HOLD_H
+#define EG_LINUX_HOLD_H
+
+#include "linux/supervisor.h"
+
+/* Run a call: answer it, or hold it. Takes `work->socket` over. */
+void eg_hold_run(eg_supervisor *supervisor, eg_work *work);
+
+/* The socket of a held call is ready. */
+void eg_hold_ready(eg_supervisor *supervisor, uint32_t index);
+
+/* The lookup that the held call `id` waited for has ended. */
+void eg_hold_resume(eg_supervisor *supervisor, uint64_t id);
+
+/* Time passed: signals, time limits, callers that are gone, what only time can tell. */
+void eg_hold_tick(eg_supervisor *supervisor);
+
+#endif

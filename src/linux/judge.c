@@ -1,0 +1,105 @@
+/* The way to the core and back. Nothing here decides. */
+#include "linux/judge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/machine.h"
+
+int eg_socket_facts_read(int socket, eg_socket_facts *out)
+{
+    socklen_t size = sizeof out->family;
+
+    memset(out, 0, sizeof *out);
+    if (getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &out->family, &size) != 0) {
+        return -errno;
+    }
+    size = sizeof out->type;
+    if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &out->type, &size) != 0) {
+        return -errno;
+    }
+    size = sizeof out->protocol;
+    if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &out->protocol, &size) != 0) {
+        return -errno;
+    }
+    int flags = fcntl(socket, F_GETFL);
+    if (flags < 0) {
+        return -errno;
+    }
+    out->blocking = (flags & O_NONBLOCK) == 0;
+    out->kind = eg_socket_kind_of(out->family, out->type, out->protocol);
+    return 0;
+}
+
+eg_reason eg_judge_dial(const eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial)
+{
+    eg_dial judged = *dial;
+    uint16_t family = dial->endpoint->family;
+
+    judged.loopback_open = supervisor->capability && (family == AF_INET || family == AF_INET6) &&
+                           eg_address_is_test_loopback(&dial->endpoint->address) &&
+                           eg_threads_has(&supervisor->state->threads, work->tid);
+    return eg_verdict_for_dial(supervisor->state, &judged);
+}
+
+static void keep(eg_supervisor *supervisor, int32_t tid, eg_violation *violation)
+{
+    eg_target_status status;
+
+    atomic_fetch_add_explicit(&supervisor->counts->refused, 1, memory_order_relaxed);
+    violation->flags = EG_VIOLATION_KERNEL;
+    violation->tid = tid;
+    violation->pid = tid;
+    if (tid != 0 && eg_target_status_read(tid, &status)) {
+        violation->pid = status.tgid;
+        memcpy(violation->program, status.program, sizeof violation->program);
+    }
+    eg_journal_add(&supervisor->state->journal, violation);
+    if (supervisor->on_refusal != NULL) {
+        supervisor->on_refusal(supervisor->context, violation);
+    }
+}
+
+eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_route route, eg_reason reason,
+                           const eg_endpoint *endpoint)
+{
+    eg_violation violation;
+    char host[EG_ENDPOINT_TEXT_SIZE];
+    bool ip = endpoint->family == AF_INET || endpoint->family == AF_INET6;
+
+    memset(&violation, 0, sizeof violation);
+    eg_endpoint_host_text(endpoint, host);
+    snprintf(violation.host, sizeof violation.host, "%s", host);
+    violation.port = ip ? endpoint->port : EG_NO_PORT;
+    violation.route = (uint16_t)route;
+    violation.reason = (uint16_t)reason;
+    keep(supervisor, work->tid, &violation);
+    return eg_failure(EACCES);
+}
+
+void eg_judge_refuse_name(eg_supervisor *supervisor, int32_t tid, eg_reason reason, const char *name)
+{
+    eg_violation violation;
+
+    memset(&violation, 0, sizeof violation);
+    snprintf(violation.host, sizeof violation.host, "%s", name);
+    violation.port = EG_NO_PORT;
+    violation.route = EG_ROUTE_GETADDRINFO;
+    violation.reason = (uint16_t)reason;
+    atomic_fetch_add_explicit(&supervisor->counts->names_refused, 1, memory_order_relaxed);
+    keep(supervisor, tid, &violation);
+}
+
+bool eg_judge_is_nameserver(const eg_endpoint *endpoint)
+{
+    return endpoint->port == 53 && (endpoint->family == AF_INET || endpoint->family == AF_INET6) &&
+           eg_machine_is_nameserver(&endpoint->address);
+}
+
+bool eg_judge_still_waits(const eg_supervisor *supervisor, const eg_work *work)
+{
+    uint64_t id = work->id;
+    return eg_exempt_ioctl(supervisor->exempt, supervisor->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}

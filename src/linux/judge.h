@@ -1,0 +1,33 @@
+/* From a caller's socket address to a verdict, and the record of a refusal. */
+#ifndef EG_LINUX_JUDGE_H
+#define EG_LINUX_JUDGE_H
+
+#include "linux/supervisor.h"
+
+/* What a duplicate of the caller's socket is. */
+typedef struct eg_socket_facts {
+    int family, type, protocol;
+    eg_socket_kind kind;
+    bool blocking;
+} eg_socket_facts;
+
+/* 0; -ENOTSOCK and the like where it is no socket. */
+int eg_socket_facts_read(int socket, eg_socket_facts *out);
+
+/* Ask the core. The thread's loopback flag is looked up only where it could matter. */
+eg_reason eg_judge_dial(const eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial);
+
+/* Put a refusal in the journal, and return EACCES for the caller. */
+eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_route route, eg_reason reason,
+                           const eg_endpoint *endpoint);
+
+/* The same for a name; `tid` may be 0 where it is not known who asked. */
+void eg_judge_refuse_name(eg_supervisor *supervisor, int32_t tid, eg_reason reason, const char *name);
+
+/* Is this a nameserver's port 53? */
+bool eg_judge_is_nameserver(const eg_endpoint *endpoint);
+
+/* Does the caller still wait for this answer? */
+bool eg_judge_still_waits(const eg_supervisor *supervisor, const eg_work *work);
+
+#endif

@@ -1,0 +1,258 @@
+/* Starting the supervisor thread. It gets a descriptor table of its own before the listener
+ * exists, so the listener is in no other: a child cannot inherit it, os.closerange cannot
+ * close it, and when the thread is gone the kernel answers ENOSYS. */
+#include "linux/kernel_thread.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+
+#include "linux/filter.h"
+
+#define STACK_SIZE (512u * 1024)
+
+/* Process-wide, like the filter: what is in force stays so until the process ends. */
+static _Atomic bool active;
+static eg_kernel_counts *counts;
+
+/* What the starting thread and the new one share while it starts. */
+typedef struct start_up {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    eg_supervisor *supervisor;
+    int probe;      /* a descriptor of the process, to try pidfd_getfd on */
+    int32_t starter; /* the thread that has it */
+    bool ended;
+    int result;
+    char why[EG_WHY_SIZE];
+} start_up;
+
+bool eg_kernel_is_active(void)
+{
+    return atomic_load(&active);
+}
+
+const eg_kernel_counts *eg_kernel_counts_get(void)
+{
+    return counts;
+}
+
+void eg_kernel_speed_up(const eg_exempt *exempt, int listener)
+{
+    eg_exempt_ioctl(exempt, listener, EG_NOTIF_SET_FLAGS, (void *)EG_SYNC_WAKE_UP);
+}
+
+void eg_kernel_explain(int error, char why[EG_WHY_SIZE])
+{
+    const char *text;
+
+    switch (-error) {
+    case EBUSY:
+        text = "another seccomp notifier is in force here (a container runtime, or an outer egressguard), and the "
+               "kernel takes one for each chain of filters";
+        break;
+    case EPERM:
+        text = "a filter that is in force here forbids a notifier of its own: most likely this process already "
+               "stands under egressguard (run, or install_kernel() of a parent), whose verdict holds here too";
+        break;
+    case EINVAL:
+        text = "this kernel's seccomp lacks SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)";
+        break;
+    case ESRCH:
+        text = "a thread of this process has a seccomp filter of its own, so the filter cannot be put on all of them";
+        break;
+    case ENOSYS:
+        text = "no seccomp filter for this kernel or this kind of processor";
+        break;
+    default:
+        snprintf(why, EG_WHY_SIZE, "the seccomp filter was not accepted: %s", strerror(-error));
+        return;
+    }
+    snprintf(why, EG_WHY_SIZE, "%s", text);
+}
+
+bool eg_kernel_has_io_uring(void)
+{
+    struct dirent *item;
+    char link[64];
+    bool found = false;
+
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder != NULL && !found && (item = readdir(folder)) != NULL) {
+        ssize_t size = readlinkat(dirfd(folder), item->d_name, link, sizeof link - 1);
+        link[size < 0 ? 0 : size] = '\0';
+        found = strcmp(link, "anon_inode:[io_uring]") == 0;
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return found;
+}
+
+/* Everything that performing a call takes, tried before anything is irreversible. */
+static int try_access(start_up *start)
+{
+    int word = 1, copy = 0;
+    eg_targets *targets = &start->supervisor->targets;
+    int descriptor = eg_target_descriptor(targets, start->starter, start->probe);
+
+    if (descriptor < 0) {
+        snprintf(start->why, sizeof start->why,
+                 "pidfd_getfd is refused here (%s): it needs Linux 5.6 and, under Docker's default profile, "
+                 "CAP_SYS_PTRACE",
+                 strerror(-descriptor));
+        return -1;
+    }
+    close(descriptor);
+    int error = eg_target_read(start->starter, (uint64_t)(uintptr_t)&word, &copy, sizeof copy);
+    if (error != 0 || copy != 1) {
+        snprintf(start->why, sizeof start->why, "process_vm_readv is refused here: %s", strerror(-error));
+        return -1;
+    }
+    return 0;
+}
+
+static int put_in_force(start_up *start)
+{
+    eg_filter filter;
+    eg_supervisor *supervisor = start->supervisor;
+
+    if (syscall(SYS_close_range, 0u, ~0u, EG_CLOSE_RANGE_UNSHARE) != 0) {
+        snprintf(start->why, sizeof start->why, "close_range is refused here (%s): it needs Linux 5.9",
+                 strerror(errno));
+        return -1;
+    }
+    /* 0, 1 and 2 stay taken, so that nothing written there by mistake meets a socket. */
+    for (int standard = 0; standard < 3; standard++) {
+        if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0) {
+            break;
+        }
+    }
+    if (try_access(start) < 0) {
+        return -1;
+    }
+    int error = eg_supervisor_prepare(supervisor);
+    error = error != 0 ? error : eg_filter_build(&filter, supervisor->exempt);
+    int listener = error != 0 ? error : eg_filter_enforce(&filter, 1);
+    if (listener < 0) {
+        eg_kernel_explain(listener, start->why);
+        return -1;
+    }
+    supervisor->listener = listener;
+    eg_kernel_speed_up(supervisor->exempt, listener);
+    atomic_store(&active, true);
+    return 0;
+}
+
+static void *supervise(void *argument)
+{
+    start_up *start = argument;
+    eg_supervisor *supervisor = start->supervisor;
+    int result = put_in_force(start);
+
+    pthread_mutex_lock(&start->lock);
+    start->result = result;
+    start->ended = true;
+    pthread_cond_signal(&start->changed);
+    pthread_mutex_unlock(&start->lock);
+    /* `start` is the starter's stack: not touched from here on. */
+    if (result == 0) {
+        eg_supervisor_serve(supervisor);
+    }
+    return NULL;
+}
+
+static int run_thread(start_up *start)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+
+    if (pthread_attr_init(&attributes) != 0) {
+        return -1;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, &attributes, supervise, start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (error != 0) {
+        snprintf(start->why, sizeof start->why, "no thread for the supervisor: %s", strerror(error));
+        return -1;
+    }
+    pthread_mutex_lock(&start->lock);
+    while (!start->ended) {
+        pthread_cond_wait(&start->changed, &start->lock);
+    }
+    pthread_mutex_unlock(&start->lock);
+    return start->result;
+}
+
+/* A page that reads as zeros in a forked child: the secret does not go along. */
+static eg_exempt *make_secret(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED) {
+        return NULL;
+    }
+    eg_exempt *exempt = page;
+    if (madvise(page, size, MADV_WIPEONFORK) != 0 ||
+        getrandom(exempt->cookie, sizeof exempt->cookie, 0) != (ssize_t)sizeof exempt->cookie) {
+        munmap(page, size);
+        return NULL;
+    }
+    madvise(page, size, MADV_DONTDUMP);
+    return exempt;
+}
+
+/* Shared with forked children, so that a child's posture counts what the supervisor counts. */
+static eg_kernel_counts *make_counts(void)
+{
+    void *page = mmap(NULL, sizeof(eg_kernel_counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
+{
+    start_up start = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    eg_exempt *exempt = NULL;
+
+    if (eg_kernel_is_active()) {
+        return 0;
+    }
+    if (eg_kernel_has_io_uring()) {
+        snprintf(why, EG_WHY_SIZE, "an io_uring is open in this process already, and could dial past the filter");
+        return -1;
+    }
+    counts = counts != NULL ? counts : make_counts();
+    exempt = make_secret();
+    if (counts != NULL && exempt != NULL) {
+        start.supervisor = eg_supervisor_create(state, exempt, counts);
+    }
+    int ends[2];
+    if (start.supervisor == NULL || pipe2(ends, O_CLOEXEC) != 0) {
+        snprintf(why, EG_WHY_SIZE, "no memory or descriptors for the supervisor: %s", strerror(errno));
+        return -1;
+    }
+    start.supervisor->capability = true;
+    start.probe = ends[0];
+    start.starter = (int32_t)syscall(SYS_gettid);
+    int result = run_thread(&start);
+    close(ends[0]);
+    close(ends[1]);
+    if (result != 0) {
+        snprintf(why, EG_WHY_SIZE, "%s", start.why);
+    }
+    return result;
+}

@@ -1,0 +1,341 @@
+/* Sending on the caller's behalf. Everything is copied first and judged from the copy; a
+ * stream's bytes are not judged and go in pieces. */
+#include "linux/send.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "core/dns.h"
+#include "linux/dial.h"
+#include "linux/stub.h"
+
+#define VECTORS_MAX 1024u /* UIO_MAXIOV */
+
+/* One message as the caller describes it: addresses are the caller's. */
+typedef struct remote_message {
+    uint64_t name, vectors, control;
+    size_t name_length, vector_count, control_length, payload_length;
+    unsigned flags;
+    bool inline_payload; /* sendto: `vectors` is the payload itself */
+} remote_message;
+
+/* The copy that is judged and sent. */
+typedef struct local_message {
+    eg_endpoint endpoint;
+    struct sockaddr_storage name;
+    socklen_t name_length;
+    size_t payload_length; /* gathered; of a stream perhaps not all */
+    size_t total;          /* as the caller asked */
+    eg_unix_way way;
+} local_message;
+
+static eg_route route_of(const eg_work *work)
+{
+    return work->number == SYS_sendto ? EG_ROUTE_SENDTO : EG_ROUTE_SENDMSG;
+}
+
+/* Leave out what a stream has sent already. */
+static void skip_bytes(struct iovec *vectors, size_t *count, size_t skip)
+{
+    size_t first = 0;
+    while (first < *count && skip >= vectors[first].iov_len) {
+        skip -= vectors[first++].iov_len;
+    }
+    memmove(vectors, vectors + first, (*count - first) * sizeof *vectors);
+    *count -= first;
+    if (*count > 0) {
+        vectors[0].iov_base = (char *)vectors[0].iov_base + skip;
+        vectors[0].iov_len -= skip;
+    }
+}
+
+static int copy_payload(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts,
+                        const remote_message *remote, local_message *local)
+{
+    struct iovec vectors[VECTORS_MAX];
+    size_t count = remote->vector_count;
+
+    if (count > VECTORS_MAX) {
+        return -EMSGSIZE;
+    }
+    if (remote->inline_payload) {
+        vectors[0] = (struct iovec){(void *)(uintptr_t)remote->vectors, remote->payload_length};
+    } else {
+        int error = eg_target_read(work->tid, remote->vectors, vectors, count * sizeof vectors[0]);
+        if (error != 0) {
+            return error;
+        }
+    }
+    local->total = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (vectors[i].iov_len > SSIZE_MAX - local->total) {
+            return -EINVAL;
+        }
+        local->total += vectors[i].iov_len;
+    }
+    bool stream = facts->type == SOCK_STREAM;
+    if (!stream && local->total > EG_PAYLOAD_MAX) {
+        return -EMSGSIZE;
+    }
+    skip_bytes(vectors, &count, work->bytes_sent);
+    size_t rest = local->total - work->bytes_sent;
+    size_t wanted = rest < EG_PAYLOAD_MAX ? rest : EG_PAYLOAD_MAX;
+    ssize_t gathered = eg_target_gather(work->tid, vectors, count, supervisor->payload, wanted);
+    if (gathered < 0) {
+        return (int)gathered;
+    }
+    local->payload_length = (size_t)gathered;
+    return local->payload_length == wanted || (stream && gathered > 0) ? 0 : -EFAULT;
+}
+
+static int copy_name(const eg_work *work, const remote_message *remote, local_message *local)
+{
+    local->way.path_descriptor = -1;
+    local->name_length = 0;
+    if (remote->name == 0 || (remote->name_length == 0 && work->number != SYS_sendto)) {
+        return 0;
+    }
+    if (remote->name_length > sizeof local->name) {
+        return -EINVAL;
+    }
+    memset(&local->name, 0, sizeof local->name);
+    int error = eg_target_read(work->tid, remote->name, &local->name, remote->name_length);
+    if (error == 0) {
+        error = eg_endpoint_from_sockaddr(&local->endpoint, &local->name, remote->name_length);
+    }
+    local->name_length = (socklen_t)remote->name_length;
+    return error;
+}
+
+/* The verdict about a destination; fills the address to use. */
+static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                            local_message *local, int *error)
+{
+    eg_dial dial = {.endpoint = &local->endpoint,
+                    .action = EG_ACTION_SEND,
+                    .socket = facts->kind,
+                    .payload = supervisor->payload,
+                    .payload_length = local->payload_length};
+
+    *error = 0;
+    if (local->endpoint.family != AF_UNIX) {
+        return eg_judge_dial(supervisor, work, &dial);
+    }
+    work->address = local->name;
+    work->address_length = local->name_length;
+    *error = eg_unix_way_find(work->tid, &local->endpoint, work, &local->way);
+    if (*error != 0) {
+        return *error == -EACCES ? EG_REFUSED_UNIX : EG_ALLOWED;
+    }
+    eg_reason reason = eg_unix_way_judge(supervisor, work, &dial, &local->way);
+    local->name = local->way.address;
+    local->name_length = local->way.length;
+    return reason;
+}
+
+/* A question to a nameserver: the guard asks it itself first, so that the answer's addresses
+ * are granted before the caller can dial them. True where that is under way. */
+static bool must_look_up(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                         const local_message *local)
+{
+    eg_dial dial = {.endpoint = &local->endpoint, .action = EG_ACTION_SEND, .socket = facts->kind};
+
+    if (work->asked || local->name_length == 0 || local->endpoint.port != 53 || !eg_verdict_needs_payload(&dial)) {
+        return false;
+    }
+    work->asked = true;
+    return eg_stub_look_up(supervisor, work, &local->endpoint, supervisor->payload, local->payload_length);
+}
+
+static eg_outcome conclude(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                           const remote_message *remote, const local_message *local, ssize_t sent)
+{
+    bool may_wait = facts->blocking && (remote->flags & MSG_DONTWAIT) == 0;
+    int error = sent < 0 ? errno : 0;
+
+    if (error == EAGAIN && may_wait) {
+        work->by_timer = facts->family == AF_UNIX && facts->type != SOCK_STREAM; /* the peer's queue is full */
+        return eg_wait();
+    }
+    if (error != 0) {
+        if (error == EPIPE && facts->type == SOCK_STREAM && (remote->flags & MSG_NOSIGNAL) == 0 &&
+            work->bytes_sent == 0) {
+            eg_target_sigpipe(&supervisor->targets, work->tid);
+        }
+        return work->bytes_sent > 0 ? eg_result((int64_t)work->bytes_sent) : eg_failure(error);
+    }
+    work->bytes_sent += (size_t)sent;
+    if (facts->type == SOCK_STREAM && may_wait && work->bytes_sent < local->total) {
+        return eg_wait(); /* one piece at a time: others wait, too */
+    }
+    return eg_result((int64_t)work->bytes_sent);
+}
+
+static eg_outcome send_copy(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                            const remote_message *remote, local_message *local)
+{
+    eg_control control;
+    size_t control_length = work->bytes_sent > 0 ? 0 : remote->control_length; /* goes with the first piece */
+    int error = eg_control_read(supervisor, work, facts, remote->control, control_length, &control);
+    eg_outcome outcome;
+
+    if (error != 0) {
+        return eg_failure(error);
+    }
+    struct iovec vector = {supervisor->payload, local->payload_length};
+    struct msghdr message = {.msg_name = local->name_length == 0 ? NULL : &local->name,
+                             .msg_namelen = local->name_length,
+                             .msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control.length == 0 ? NULL : supervisor->control,
+                             .msg_controllen = control.length};
+    /* Our copy is used again before the kernel would be done with it. */
+    unsigned flags = (remote->flags & ~EG_MSG_ZEROCOPY) | MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (control.reason != EG_ALLOWED) {
+        eg_endpoint nowhere = {.family = (uint16_t)facts->family};
+        outcome = eg_judge_refuse(supervisor, work, route_of(work), control.reason,
+                                  local->name_length == 0 ? &nowhere : &local->endpoint);
+    } else if (!eg_judge_still_waits(supervisor, work)) {
+        outcome = eg_failure(EINTR);
+    } else {
+        ssize_t sent = eg_exempt_sendmsg(supervisor->exempt, work->socket, &message, (int)flags);
+        outcome = conclude(supervisor, work, facts, remote, local, sent);
+    }
+    eg_control_release(&control);
+    return outcome;
+}
+
+/* A caller that asked for zero copies and waits for the kernel's notice would wait for ever:
+ * ENOBUFS makes it copy (MSG_ZEROCOPY, Documentation/networking/msg_zerocopy.rst). */
+static bool wants_zero_copy(int socket, unsigned flags)
+{
+    int enabled = 0;
+    socklen_t size = sizeof enabled;
+    return (flags & EG_MSG_ZEROCOPY) != 0 &&
+           getsockopt(socket, SOL_SOCKET, 60 /* SO_ZEROCOPY */, &enabled, &size) == 0 && enabled != 0;
+}
+
+static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remote_message *remote)
+{
+    eg_socket_facts facts;
+    local_message local;
+    eg_outcome outcome;
+    eg_reason reason = EG_ALLOWED;
+
+    int error = eg_socket_facts_read(work->socket, &facts);
+    error = error != 0 ? error : copy_name(work, remote, &local);
+    error = error != 0 ? error : copy_payload(supervisor, work, &facts, remote, &local);
+    if (error == 0 && wants_zero_copy(work->socket, remote->flags)) {
+        error = -ENOBUFS;
+    }
+    if (error != 0) {
+        return eg_failure(error);
+    }
+    if (local.name_length > 0) {
+        reason = judge_name(supervisor, work, &facts, &local, &error);
+    }
+    if (reason != EG_ALLOWED) {
+        outcome = eg_judge_refuse(supervisor, work, route_of(work), reason, &local.endpoint);
+    } else if (error != 0) {
+        outcome = eg_failure(error);
+    } else if ((remote->flags & EG_MSG_FASTOPEN) != 0) {
+        outcome = eg_failure(EOPNOTSUPP); /* callers then connect (tcp(7)) */
+    } else if (must_look_up(supervisor, work, &facts, &local)) {
+        outcome = eg_wait();
+    } else {
+        outcome = send_copy(supervisor, work, &facts, remote, &local);
+    }
+    if (local.way.path_descriptor >= 0) {
+        close(local.way.path_descriptor);
+    }
+    return outcome;
+}
+
+static void from_header(const struct msghdr *header, unsigned flags, remote_message *out)
+{
+    *out = (remote_message){.name = (uint64_t)(uintptr_t)header->msg_name,
+                            .name_length = header->msg_namelen,
+                            .vectors = (uint64_t)(uintptr_t)header->msg_iov,
+                            .vector_count = header->msg_iovlen,
+                            .control = (uint64_t)(uintptr_t)header->msg_control,
+                            .control_length = header->msg_control == NULL ? 0 : header->msg_controllen,
+                            .flags = flags};
+    if (out->name_length > sizeof(struct sockaddr_storage) && out->name_length <= INT_MAX) {
+        out->name_length = sizeof(struct sockaddr_storage); /* as the kernel cuts it */
+    }
+}
+
+static eg_outcome send_many(eg_supervisor *supervisor, eg_work *work)
+{
+    unsigned count = (unsigned)work->arguments[2];
+
+    count = count < VECTORS_MAX ? count : VECTORS_MAX;
+    while (work->messages_sent < count) {
+        struct mmsghdr header;
+        remote_message remote;
+        uint64_t at = work->arguments[1] + sizeof header * work->messages_sent;
+        int error = eg_target_read(work->tid, at, &header, sizeof header);
+        if (error != 0) {
+            return eg_send_cut_short(work, -error);
+        }
+        from_header(&header.msg_hdr, (unsigned)work->arguments[3], &remote);
+        eg_outcome outcome = send_one(supervisor, work, &remote);
+        if (outcome.waits) {
+            return outcome;
+        }
+        if (outcome.error != 0) {
+            return work->messages_sent > 0 ? eg_result(work->messages_sent) : outcome;
+        }
+        unsigned sent = (unsigned)outcome.value;
+        error = eg_target_write(work->tid, at + offsetof(struct mmsghdr, msg_len), &sent, sizeof sent);
+        if (error != 0) {
+            return eg_send_cut_short(work, -error);
+        }
+        work->messages_sent++;
+        work->bytes_sent = 0;
+        work->asked = false;
+    }
+    return eg_result(work->messages_sent);
+}
+
+eg_outcome eg_send_cut_short(const eg_work *work, int error)
+{
+    if (work->messages_sent > 0) {
+        return eg_result(work->messages_sent);
+    }
+    return work->bytes_sent > 0 ? eg_result((int64_t)work->bytes_sent) : eg_failure(error);
+}
+
+eg_outcome eg_send_run(eg_supervisor *supervisor, eg_work *work)
+{
+    remote_message remote = {0};
+    struct msghdr header;
+
+    work->by_timer = false;
+    if (work->socket < 0) {
+        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, (int)work->arguments[0]);
+    }
+    if (work->socket < 0) {
+        return eg_failure(work->socket);
+    }
+    if (work->number == SYS_sendmmsg) {
+        return send_many(supervisor, work);
+    }
+    if (work->number == SYS_sendmsg) {
+        int error = eg_target_read(work->tid, work->arguments[1], &header, sizeof header);
+        if (error != 0) {
+            return eg_failure(error);
+        }
+        from_header(&header, (unsigned)work->arguments[2], &remote);
+        return send_one(supervisor, work, &remote);
+    }
+    remote = (remote_message){.name = work->arguments[4],
+                              .name_length = work->arguments[5] & 0xffffffffu,
+                              .vectors = work->arguments[1],
+                              .vector_count = 1,
+                              .payload_length = work->arguments[2],
+                              .flags = (unsigned)work->arguments[3],
+                              .inline_payload = true};
+    return send_one(supervisor, work, &remote);
+}

@@ -1,0 +1,27 @@
+/* The stub nameserver. Code that asks a nameserver over a connected socket is connected to
+ * this instead: its question is read, refused at once or sent on, and the answer granted. */
+#ifndef EG_LINUX_STUB_H
+#define EG_LINUX_STUB_H
+
+#include "linux/judge.h"
+
+struct eg_stub *eg_stub_create(void);
+
+/* Put the stub's address in place of a nameserver's in `work`. 0, or -errno where the stub
+ * cannot be had (another network namespace, no loopback): the connect is then refused. */
+int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                     const eg_endpoint *nameserver);
+
+/* Remember who will ask from where. */
+void eg_stub_note_client(eg_supervisor *supervisor, const eg_work *work, const eg_endpoint *nameserver);
+
+/* Ask the question of a judged message ourselves and grant the answers; `work` goes on when
+ * that ended. False where it could not be started. */
+bool eg_stub_look_up(eg_supervisor *supervisor, eg_work *work, const eg_endpoint *nameserver, const uint8_t *query,
+                     size_t length);
+
+void eg_stub_ready(eg_supervisor *supervisor, uint32_t index);
+void eg_stub_tick(eg_supervisor *supervisor);
+bool eg_stub_is_busy(const struct eg_stub *stub);
+
+#endif

@@ -1,0 +1,132 @@
+/* The loop. It waits in poll on the listener itself: only there the kernel hands the
+ * processor straight over (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP); all else is one epoll set. */
+#include "linux/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "linux/hold.h"
+#include "linux/stub.h"
+
+int64_t eg_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+eg_supervisor *eg_supervisor_create(eg_state *state, eg_exempt *exempt, eg_kernel_counts *counts)
+{
+    void *block =
+        mmap(NULL, sizeof(eg_supervisor), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED) {
+        return NULL;
+    }
+    eg_supervisor *supervisor = block;
+    supervisor->state = state;
+    supervisor->exempt = exempt;
+    supervisor->counts = counts;
+    supervisor->listener = supervisor->epoll = -1;
+    eg_targets_init(&supervisor->targets, exempt);
+    supervisor->stub = eg_stub_create();
+    if (supervisor->stub == NULL) {
+        munmap(block, sizeof(eg_supervisor));
+        return NULL;
+    }
+    return supervisor;
+}
+
+int eg_supervisor_prepare(eg_supervisor *supervisor)
+{
+    supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return supervisor->epoll < 0 ? -errno : 0;
+}
+
+int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind, uint32_t index, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+    event.data.u64 = (uint64_t)kind << 32 | index;
+    return epoll_ctl(supervisor->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : -errno;
+}
+
+static void receive(eg_supervisor *supervisor)
+{
+    struct seccomp_notif heard;
+    eg_work work;
+
+    memset(&heard, 0, sizeof heard); /* the kernel refuses anything else */
+    if (eg_exempt_ioctl(supervisor->exempt, supervisor->listener, SECCOMP_IOCTL_NOTIF_RECV, &heard) != 0) {
+        return; /* the caller was killed before we came */
+    }
+    atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
+    memset(&work, 0, sizeof work);
+    work.id = heard.id;
+    work.tid = (int32_t)heard.pid;
+    work.number = heard.data.nr;
+    work.socket = -1;
+    for (size_t i = 0; i < 6; i++) {
+        work.arguments[i] = heard.data.args[i];
+    }
+    eg_hold_run(supervisor, &work);
+}
+
+static void dispatch(eg_supervisor *supervisor)
+{
+    struct epoll_event events[64];
+    int count = epoll_wait(supervisor->epoll, events, 64, 0);
+
+    for (int i = 0; i < count; i++) {
+        uint32_t index = (uint32_t)events[i].data.u64;
+        switch (events[i].data.u64 >> 32) {
+        case EG_EVENT_HELD:
+            eg_hold_ready(supervisor, index);
+            break;
+        case EG_EVENT_STUB:
+            eg_stub_ready(supervisor, index);
+            break;
+        default:
+            if (supervisor->on_event != NULL) {
+                supervisor->on_event(supervisor->context);
+            }
+        }
+    }
+}
+
+static int timeout_of(const eg_supervisor *supervisor)
+{
+    if (supervisor->held_count > 0) {
+        return supervisor->held_count < 32 ? EG_RETRY_MS : EG_TICK_MS;
+    }
+    return eg_stub_is_busy(supervisor->stub) ? EG_TICK_MS * 5 : -1;
+}
+
+void eg_supervisor_serve(eg_supervisor *supervisor)
+{
+    int64_t ticked = eg_now_ms();
+
+    while (!supervisor->stop) {
+        struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
+                                  {.fd = supervisor->epoll, .events = POLLIN}};
+        int timeout = timeout_of(supervisor);
+        if (poll(ready, 2, timeout) < 0 && errno != EINTR) {
+            return;
+        }
+        if ((ready[0].revents & POLLIN) != 0) {
+            receive(supervisor);
+        } else if ((ready[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+            return; /* nobody stands under the filter any more */
+        }
+        if ((ready[1].revents & POLLIN) != 0) {
+            dispatch(supervisor);
+        }
+        if (timeout >= 0 && eg_now_ms() - ticked >= timeout) {
+            eg_hold_tick(supervisor);
+            eg_stub_tick(supervisor);
+            ticked = eg_now_ms();
+        }
+    }
+}

@@ -1,0 +1,343 @@
+"""ADR-0006: the loopback flag belongs to one thread. While it is set there, everybody else is refused.
+
+In the tests the main thread is thread A: it holds the flag because the test requests the fixture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing.pool
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import children
+import pytest
+from inside import outcome, word
+from listeners import Endpoint
+
+import egressguard
+
+
+def dial(port: int, host: str = "127.0.0.1") -> None:
+    """Connect and hang up."""
+    with socket.socket() as connection:
+        connection.settimeout(5)
+        connection.connect((host, port))
+
+
+def in_thread(call: Callable[[], Any]) -> Any:
+    """Return what the call returns in a new thread."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join(30)
+    return results[0]
+
+
+def test_thread_a_itself_is_let_through(listener: Endpoint) -> None:
+    """What the others are refused below works in the thread that holds the flag."""
+    dial(listener.port)
+    assert listener.seen() == ["tcp"]
+
+
+def test_a_new_thread_is_refused(listener: Endpoint) -> None:
+    assert in_thread(lambda: word(lambda: dial(listener.port))) == "loopback"
+    assert listener.seen() == []
+
+
+def test_a_thread_that_ran_before_the_flag_was_set_is_refused(request: pytest.FixtureRequest) -> None:
+    """Setting the flag reaches no thread but the one that sets it, however old the others are."""
+    go, results = threading.Event(), []
+
+    def wait_and_dial() -> None:
+        go.wait(30)
+        results.append(word(lambda: dial(port)))
+
+    older = threading.Thread(target=wait_and_dial)
+    older.start()
+    listener: Endpoint = request.getfixturevalue("listener")
+    port = listener.port
+    go.set()
+    older.join(30)
+    assert results == ["loopback"]
+    assert listener.seen() == []
+
+
+def test_a_thread_started_by_a_refused_thread_is_refused(listener: Endpoint) -> None:
+    """Neither a child nor a grandchild inherits the flag."""
+    assert in_thread(lambda: in_thread(lambda: word(lambda: dial(listener.port)))) == "loopback"
+    assert listener.seen() == []
+
+
+def test_executor_workers_are_refused(listener: Endpoint) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        words = list(pool.map(lambda _: word(lambda: dial(listener.port)), range(16)))
+    assert words == ["loopback"] * 16
+    assert listener.seen() == []
+
+
+def test_pool_workers_are_refused(listener: Endpoint) -> None:
+    with multiprocessing.pool.ThreadPool(4) as pool:
+        words = pool.map(lambda _: word(lambda: dial(listener.port)), range(16))
+    assert words == ["loopback"] * 16
+    assert listener.seen() == []
+
+
+def test_asyncio_to_thread_is_refused_while_its_loop_is_not(listener: Endpoint) -> None:
+    """The loop runs in thread A, the worker does not."""
+
+    async def both() -> list[str]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.close()
+        loop = asyncio.get_running_loop()
+        calls = (asyncio.to_thread, lambda call: loop.run_in_executor(None, call))
+        return [await call(lambda: word(lambda: dial(listener.port))) for call in calls]
+
+    assert asyncio.run(both()) == ["loopback", "loopback"]
+    assert listener.seen() == ["tcp"]
+
+
+def test_two_event_loops_in_two_threads_do_not_share(listener: Endpoint) -> None:
+    """They take turns, dial by dial: the one in thread A always passes, the other never."""
+    turns = threading.Barrier(2, timeout=30)
+
+    async def take_turns() -> list[str]:
+        results = []
+        for _ in range(10):
+            turns.wait()
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+                writer.close()
+                results.append("done")
+            except egressguard.EgressViolation as violation:
+                results.append(violation.reason)
+        return results
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(lambda: asyncio.run(take_turns()))
+        own = asyncio.run(take_turns())
+    assert own == ["done"] * 10
+    assert other.result() == ["loopback"] * 10
+    assert listener.seen() == ["tcp"] * 10
+
+
+def test_a_lookup_does_not_depend_on_the_flag() -> None:
+    """asyncio and trio look up in another thread than the one that connects: lookups of loopback pass everywhere."""
+    here = socket.getaddrinfo("localhost", 80, socket.AF_INET)
+    assert in_thread(lambda: socket.getaddrinfo("localhost", 80, socket.AF_INET)) == here
+
+
+def test_reset_in_another_thread_leaves_this_one_alone(listener: Endpoint) -> None:
+    """`reset_for_test` clears the flag of the thread that calls it."""
+    in_thread(egressguard.reset_for_test)
+    dial(listener.port)
+    assert listener.seen() == ["tcp"]
+
+
+def test_the_posture_counts_this_thread(request: pytest.FixtureRequest) -> None:
+    """Operators assert 0: a thread whose flag is set can be seen."""
+    assert egressguard.posture()["loopback_threads"] == 0
+    request.getfixturevalue("egress_test_loopback")
+    assert egressguard.posture()["loopback_threads"] == 1
+    assert in_thread(egressguard.posture)["loopback_threads"] == 1
+    egressguard.reset_for_test()
+    assert egressguard.posture()["loopback_threads"] == 0
+
+
+def test_the_violation_names_the_loopback_and_the_thread(listener: Endpoint) -> None:
+    """The journal holds the kernel's id of the thread that was refused, not of the one that holds the flag."""
+    before = egressguard.violation_count()
+    native = in_thread(lambda: (outcome(lambda: dial(listener.port)), threading.get_native_id())[1])
+    assert [one.thread for one in egressguard.violations(before)] == [native]
+
+
+# ---- what changes the process: in a pytest run of its own ----
+
+PREAMBLE = """
+import os, socket, sys, threading
+import pytest
+import egressguard
+from inside import outcome, tell, word
+from listeners import count_accepted, plain_listener
+
+def dial(port):
+    with socket.socket() as connection:
+        connection.connect(("127.0.0.1", port))
+"""
+
+
+def run(folder: Path, source: str, **options: Any) -> None:
+    """Run generated tests, with the fixture at hand; all must pass."""
+    child = children.pytest_run(folder, PREAMBLE + source, "-q", **options)
+    assert child.code == 0, child.out + child.err
+
+
+@pytest.mark.parametrize("how", ["fork", "multiprocessing", "forkpty"])
+def test_a_forked_child_is_refused(how: str, tmp_path: Path) -> None:
+    """A child starts as a copy of thread A; a fork handler clears the copy of the flag."""
+    run(
+        tmp_path,
+        f"""
+def child(port, pipe):
+    os.write(pipe, word(lambda: dial(port)).encode())
+    os._exit(0)
+
+def test_it(egress_test_loopback):
+    listener = plain_listener()
+    port = listener.getsockname()[1]
+    reading, writing = os.pipe()
+    if {how!r} == "multiprocessing":
+        import multiprocessing
+        process = multiprocessing.get_context("fork").Process(target=child, args=(port, writing))
+        process.start()
+        process.join()
+    else:
+        pid = os.fork() if {how!r} == "fork" else os.forkpty()[0]
+        if pid == 0:
+            child(port, writing)
+        os.waitpid(pid, 0)
+    assert os.read(reading, 100) == b"loopback"
+    dial(port)
+    assert count_accepted(listener) == 1  # the parent's own
+""",
+    )
+
+
+SUBINTERPRETER = {"3.12": "_xxsubinterpreters", "3.13": "_interpreters"}
+SCRIPT = """
+import _socket, os
+try:
+    _socket.socket().connect(("127.0.0.1", {port}))
+    told = "done"
+except BaseException as error:
+    told = getattr(error, "reason", repr(error))
+os.write({pipe}, told.encode())
+"""
+
+
+@pytest.mark.parametrize("thread", ["same thread", "other thread"])
+@pytest.mark.parametrize("gil", ["shared", "own"])
+def test_a_subinterpreter_is_refused(gil: str, thread: str, tmp_path: Path) -> None:
+    """Neither one that thread A runs nor one that another thread runs: code in it requested no fixture."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    module = SUBINTERPRETER.get(version, "_xxsubinterpreters")
+    if gil == "own" and version == "3.11":
+        pytest.skip("a GIL for each interpreter came with 3.12")
+    arguments = {
+        "3.11": "isolated=False",
+        "3.12": f"isolated={gil == 'own'}",
+        "3.13": f"{'isolated' if gil == 'own' else 'legacy'!r}",
+    }[version]
+    run(
+        tmp_path,
+        f"""
+import {module} as interpreters
+
+def test_it(egress_test_loopback):
+    listener = plain_listener()
+    reading, writing = os.pipe()
+    interpreter = interpreters.create({arguments})
+    script = {SCRIPT!r}.format(port=listener.getsockname()[1], pipe=writing)
+    run = lambda: interpreters.{"exec" if version == "3.13" else "run_string"}(interpreter, script)
+    if {thread!r} == "same thread":
+        run()
+    else:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    assert os.read(reading, 1000) == b"loopback"
+    interpreters.destroy(interpreter)
+    assert count_accepted(listener) == 0
+""",
+    )
+
+
+def test_the_next_owner_of_a_thread_id_is_refused(tmp_path: Path) -> None:
+    """A thread ends with its flag set; later threads that get its id back are refused, and nobody is counted."""
+    run(
+        tmp_path,
+        """
+def test_it(egress_test_loopback, request):
+    listener = plain_listener()
+    port = listener.getsockname()[1]
+    results = []
+
+    def first():
+        request.getfixturevalue("mint")(True)
+        results.append((threading.get_ident(), word(lambda: dial(port)), egressguard.posture()["loopback_threads"]))
+
+    def next_owner():
+        results.append((threading.get_ident(), word(lambda: dial(port))))
+
+    for job in (first, *[next_owner] * 50):
+        thread = threading.Thread(target=job)
+        thread.start()
+        thread.join()
+    ident, told, counted = results.pop(0)
+    assert (told, counted) == ("done", 2)  # it did hold the flag, beside this thread
+    assert ident in [one for one, _ in results]
+    assert {told for _, told in results} == {"loopback"}
+    assert egressguard.posture()["loopback_threads"] == 1
+    assert count_accepted(listener) == 1
+""",
+        conftest=children.ROOT_CONFTEST.read_text() + MINT,
+    )
+
+
+# The capability itself, for tests of a flag that nobody clears: a generated conftest.py may hand it out.
+MINT = """
+
+@pytest.fixture
+def mint():
+    return _set_test_loopback
+"""
+BEFORE_INSTALL = """
+    from egressguard._egressguard import _set_test_loopback
+    import threading
+    import pytest
+    import egressguard
+
+    _set_test_loopback(True)
+    started, go = threading.Event(), threading.Event()
+    results = []
+
+    def other():
+        _set_test_loopback(True)
+        started.set()
+        go.wait(30)
+        results.append(port_dialled())
+
+    def port_dialled():
+        from inside import word
+        import socket
+        return word(lambda: socket.create_connection(("127.0.0.1", 9), 5))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    started.wait(30)
+    egressguard.install()
+    go.set()
+    thread.join()
+
+    @pytest.fixture
+    def early():
+        return [*results, port_dialled()]
+"""
+
+
+def test_a_flag_that_was_set_before_install_is_void(tmp_path: Path) -> None:
+    """Code that ran first can have set it, in any thread: `install` advances the generation."""
+    run(
+        tmp_path,
+        """
+def test_it(early):
+    assert early == ["loopback", "loopback"]
+    assert egressguard.posture()["loopback_threads"] == 0
+""",
+        conftest=BEFORE_INSTALL,
+    )
