@@ -6,6 +6,7 @@
 #include "python/explain.h"
 #include "python/floor.h"
 #include "python/interpose.h"
+#include "python/kernel.h"
 #include "python/loopback.h"
 #include "python/refuse.h"
 
@@ -126,6 +127,10 @@ static PyMethodDef door_methods[] = {
     {"violation_total", door_violation_total, METH_NOARGS, PyDoc_STR("violation_total(): how many there were")},
     {"violation", door_violation, METH_O, PyDoc_STR("violation(number, /): one record, or None where it is gone")},
     {"set_listener", door_set_listener, METH_O, PyDoc_STR("set_listener(callable, /): told each violation's number")},
+    {"install_kernel", eg_kernel_install, METH_NOARGS, PyDoc_STR("install_kernel(): None, or why it cannot be")},
+    {"kernel_posture", eg_kernel_posture, METH_NOARGS, PyDoc_STR("kernel_posture(): the kernel layer, as a dict")},
+    {"run_supervised", eg_kernel_run, METH_VARARGS,
+     PyDoc_STR("run_supervised(allow, command, wait, on_refusal, /): (status, exec errno, why, counts)")},
     {"posture", door_posture, METH_NOARGS, PyDoc_STR("posture(): what is enforced, as a dict")},
     {"__getattr__", eg_capability_getattr, METH_O, NULL},
     {NULL, NULL, 0, NULL},

@@ -6,6 +6,9 @@ first in the README and in full in ``docs/threat-model.md``.
 
 from __future__ import annotations
 
+from egressguard import _before, _egressguard, _report
+from egressguard._egressguard import DEFAULT_ALLOWLIST, EgressViolation
+
 TYPE_CHECKING = False  # typing's own, without importing typing: that costs more than everything else here
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,9 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from egressguard._violations import Violation
-
-from egressguard import _before, _egressguard, _report
-from egressguard._egressguard import DEFAULT_ALLOWLIST, EgressViolation
 
 __all__ = [
     "DEFAULT_ALLOWLIST",

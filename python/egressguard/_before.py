@@ -1,4 +1,4 @@
-"""Which sockets were open before the guard: what was connected then stays connected, and nobody judges what it sends."""
+"""Which sockets were open before the guard: what was connected then stays so, and nobody judges what it sends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def look() -> None:
     """Note the sockets that are open now. Called once, by the `install` that is about to enforce."""
     global inodes  # noqa: PLW0603  one guard for the process
     try:
-        names = os.listdir("/proc/self/fd")
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208  pathlib costs more than all of install()
     except OSError:
         return
     if len(names) > DESCRIPTORS_MAX:
@@ -22,7 +22,7 @@ def look() -> None:
     found = set()
     for name in names:
         try:
-            found.add(os.readlink(f"/proc/self/fd/{name}"))
+            found.add(os.readlink(f"/proc/self/fd/{name}"))  # noqa: PTH115
         except OSError:  # the descriptor of the listing itself
             continue
     inodes = frozenset(target for target in found if target.startswith("socket:"))

@@ -27,13 +27,12 @@ def _normal(name: str) -> str:
 def _by_folder(folder: str, top: str) -> str | None:
     """Find ``top-VERSION.dist-info`` beside the package: the common case, without reading any metadata."""
     try:
-        names = os.listdir(folder)
+        names = os.listdir(folder)  # noqa: PTH208  runs inside a refusal: pathlib is slower and may not be imported
     except OSError:
         return None
     for name in names:
-        stem, suffix = os.path.splitext(name)
-        distribution, _, version = stem.partition("-")
-        if suffix == ".dist-info" and version and _normal(distribution) == _normal(top):
+        distribution, _, version = name.removesuffix(".dist-info").partition("-")
+        if name.endswith(".dist-info") and version and _normal(distribution) == _normal(top):
             return f"{_normal(distribution)} {version}"
     return None
 

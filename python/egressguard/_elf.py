@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ LAYOUTS = {
 
 def undefined(path: str | PathLike[str]) -> frozenset[str]:
     """Return the names that the file imports. Raises OSError where it cannot be read."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return frozenset(_names(data))

@@ -85,7 +85,7 @@ def journal_to(target: str | PathLike[str] | int) -> None:
     if isinstance(target, int):
         file = JournalFile(_duplicate(target), f"descriptor {target}")
     else:
-        path = os.path.abspath(os.fspath(target))
+        path = os.path.abspath(os.fspath(target))  # noqa: PTH100  a link stays a link
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = JournalFile(os.open(path, flags, 0o600), path)
     _report.files.append(file)

@@ -31,7 +31,7 @@ def pending(since: int) -> tuple[int, list[Violation]]:
 
 def raise_pending(since: int | None = None) -> None:
     """Raise for the oldest violation after the last call; see `egressguard.raise_pending`."""
-    global _mark  # noqa: PLW0603  one mark for the process, as there is one journal
+    global _mark
     if since is None:
         since, _mark = _mark, _egressguard.violation_total()
     count, found = pending(since)

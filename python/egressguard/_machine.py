@@ -42,7 +42,7 @@ def _status() -> dict[str, str]:
 def network_namespace() -> str | None:
     """Return the identity of the network namespace, such as ``net:[4026531840]``."""
     try:
-        return os.readlink(PROC / "self/ns/net")
+        return str((PROC / "self/ns/net").readlink())
     except OSError:
         return None
 

@@ -22,23 +22,25 @@ DIALLING = frozenset(
     "getaddrinfo_a io_uring_setup io_uring_queue_init".split()
 )
 # The C library, the interpreter (whose own routes the guard holds), the guard.
-NOT_TOLD = re.compile(r"/(libc|ld-linux[^/]*|libpthread|libresolv|libanl|libnss_[^/]*)[.-][^/]*so|/_egressguard\.|/_socket\.")
+NOT_TOLD = re.compile(
+    r"/(libc|ld-linux[^/]*|libpthread|libresolv|libanl|libnss_[^/]*)[.-][^/]*so|/_egressguard\.|/_socket\."
+)
 
 
 def _inodes() -> dict[int, int]:
     """Return the inode of each open socket, by descriptor."""
     found = {}
     try:
-        names = os.listdir(PROC / "self/fd")
+        links = list((PROC / "self/fd").iterdir())
     except OSError:
         return {}
-    for name in names:
+    for link in links:
         try:
-            target = os.readlink(PROC / "self/fd" / name)
+            target = str(link.readlink())
         except OSError:  # the descriptor of the listing itself, or closed meanwhile
             continue
         if target.startswith("socket:["):
-            found[int(name)] = int(target[8:-1])
+            found[int(link.name)] = int(target[8:-1])
     return found
 
 
@@ -70,7 +72,7 @@ def connected_sockets() -> list[dict[str, Any]]:
 
 
 @functools.cache
-def _dialled_by(file: str, stamp: tuple[int, int]) -> tuple[str, ...]:
+def _dialled_by(file: str, _stamp: tuple[int, int]) -> tuple[str, ...]:
     return tuple(sorted(DIALLING & _elf.undefined(file)))
 
 
@@ -87,7 +89,7 @@ def native_code() -> list[dict[str, Any]]:
         if not file.startswith("/") or NOT_TOLD.search(file) or file == interpreter or "/libpython" in file:
             continue
         try:
-            status = os.stat(file)
+            status = Path(file).stat()
             names = _dialled_by(file, (status.st_ino, status.st_mtime_ns))
         except OSError:  # deleted, or not readable
             continue
@@ -103,7 +105,7 @@ def programs() -> list[dict[str, Any]]:
         for pid in (text_of(task / "children") or "").split():
             folder = PROC / pid
             try:
-                program = os.readlink(folder / "exe")
+                program = str((folder / "exe").readlink())
             except OSError:
                 program = text_of(folder / "comm") or "ended"
             forked = program == os.path.realpath(sys.executable) and _same_command(folder)

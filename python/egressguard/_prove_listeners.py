@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from egressguard import _egressguard
 from egressguard._prove_routes import Target
@@ -53,7 +52,7 @@ class Listeners:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="egressguard-prove-")
         self._abstract = f"egressguard-prove-{secrets.token_hex(8)}"
-        self._path = os.path.join(self._folder.name, "socket")
+        self._path = f"{self._folder.name}/socket"
         self._sockets: dict[str, socket.socket] = {}
         stream, datagram = self._one_port()
         self._sockets.update(tcp=stream, udp=datagram)
@@ -63,14 +62,14 @@ class Listeners:
         with contextlib.suppress(OSError):  # no IPv6 here
             self._open("tcp6", socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))
 
-    def _open(self, name: str, family: int, kind: int, address: object) -> None:
+    def _open(self, name: str, family: int, kind: int, address: Any) -> None:
         self._sockets[name] = self._bound(family, kind, address)
 
     @staticmethod
-    def _bound(family: int, kind: int, address: object) -> socket.socket:
+    def _bound(family: int, kind: int, address: Any) -> socket.socket:
         one = socket.socket(family, kind)
         try:
-            one.bind(address)  # type: ignore[arg-type]  a path or a pair, as the family wants it
+            one.bind(address)
             one.setblocking(False)
             if kind == socket.SOCK_STREAM:
                 with contextlib.suppress(OSError, AttributeError):  # so that Fast Open arrives as such
@@ -118,7 +117,7 @@ class Listeners:
                 count += 1
         return count
 
-    def __enter__(self) -> Listeners:
+    def __enter__(self) -> Self:
         """Nothing more to open."""
         return self
 

@@ -1,7 +1,7 @@
 """Every route by which code can dial or look a name up, tried for real. Runs in a child of `egressguard prove`.
 
 A route is a function of a target and of ``guard``, which installs the guard (or, in the unguarded run, does nothing):
-what stands before that call happened before the guard. The functions only try; what arrived, the parent's listeners say.
+what stands before that call happened before the guard. The functions only try; the parent's listeners say what arrived.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 SECONDS = 2.0
 
@@ -165,15 +166,13 @@ def imported_again(target: Target, guard: Guard) -> None:
 @route("connect of a copied _socket")
 def copied_module(target: Target, guard: Guard) -> None:
     """A copy of the extension has a method table of its own."""
-    import shutil  # noqa: PLC0415
-
     import _socket  # noqa: PLC0415
 
     file = getattr(_socket, "__file__", None)
     if file is None:
         raise Absent("_socket is built into this interpreter")
     guard()
-    copy = shutil.copy(file, os.path.join(target.folder, os.path.basename(file)))
+    copy = shutil.copy(file, target.folder)
     spec = importlib.util.spec_from_file_location("_socket", copy)
     if spec is None or spec.loader is None:
         raise Absent("an extension cannot be loaded by path")
@@ -258,7 +257,7 @@ def unix_datagram(target: Target, guard: Guard) -> None:
 
 
 @route("setsockopt IP_OPTIONS", "returned")
-def ip_options(target: Target, guard: Guard) -> None:
+def ip_options(_target: Target, guard: Guard) -> None:
     """Source routes are set with it; here only two bytes that mean nothing."""
     guard()
     tcp().setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01\x01\x01\x00")
@@ -282,9 +281,8 @@ def asyncio_stream(target: Target, guard: Guard) -> None:
     asyncio.run(asyncio.wait_for(asyncio.open_connection(target.host, target.port), SECONDS))
 
 
-def command(arguments: list[str]) -> NoReturn | None:
+def command(arguments: list[str]) -> None:
     """Run another program to its end. Raises RuntimeError where it fails."""
     done = subprocess.run(arguments, capture_output=True, timeout=10 * SECONDS, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}")
-    return None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-TYPE_CHECKING = False
+from egressguard import _egressguard
+
+TYPE_CHECKING = False  # typing costs more than this module
 if TYPE_CHECKING:
     from egressguard._journal_file import JournalFile
     from egressguard._violations import Violation
-
-from egressguard import _egressguard
 
 logger = logging.getLogger("egressguard")
 files: list[JournalFile] = []

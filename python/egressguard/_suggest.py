@@ -26,7 +26,9 @@ METADATA_ADDRESSES = frozenset(
     "192.0.0.192 fd20:ce::254".split()
 )
 METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
-MACHINE_SOCKETS = re.compile(r"/(docker|containerd|crio|podman|cri-dockerd|dockershim|systemd/private|dbus/system_bus_socket)\b")
+MACHINE_SOCKETS = re.compile(
+    r"/(docker|containerd|crio|podman|cri-dockerd|dockershim|systemd/private|dbus/system_bus_socket)\b"
+)
 
 
 @dataclasses.dataclass
@@ -76,19 +78,21 @@ def _unsuggested(record: dict[str, Any]) -> str:
     """Return why no entry is suggested for a record, or "" where one is."""
     host, reason = record["host"], record["reason"]
     address = _address(host)
+    is_metadata = str(address or host) in METADATA_ADDRESSES or host.rstrip(".").lower() in METADATA_NAMES
+    why = ""
     if reason in LOOPBACK:
-        return "this machine: no entry opens loopback, and an own address needs a decision"
-    if str(address or host) in METADATA_ADDRESSES or host.rstrip(".").lower() in METADATA_NAMES:
-        return "a cloud metadata service: it hands out this machine's credentials"
-    if reason == "unix" and MACHINE_SOCKETS.search(host):
-        return "a socket that controls this machine"
-    if reason not in OPENABLE:
-        return f"no entry opens it ({reason})"
-    if address is not None:
-        return "a bare address: find out whose it is, and list the name where there is one"
-    if record["port"] is None and reason != "unix":
-        return "only looked up, with no port named: add the port that is meant"
-    return ""
+        why = "this machine: no entry opens loopback, and an own address needs a decision"
+    elif is_metadata:
+        why = "a cloud metadata service: it hands out this machine's credentials"
+    elif reason == "unix" and MACHINE_SOCKETS.search(host):
+        why = "a socket that controls this machine"
+    elif reason not in OPENABLE:
+        why = f"no entry opens it ({reason})"
+    elif address is not None:
+        why = "a bare address: find out whose it is, and list the name where there is one"
+    elif record["port"] is None and reason != "unix":
+        why = "only looked up, with no port named: add the port that is meant"
+    return why
 
 
 def _with_ports(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -35,10 +35,10 @@ def _who(seen: list[Seen]) -> str:
 
 def as_file(result: Suggestion) -> str:
     """Return the suggestion as an allowlist file."""
+    counts = f"{result.records} attempts of {result.processes} processes in {result.files} journals"
     lines = [
-        "# Suggested by egressguard suggest. Read each line before you use it: it lists what was seen, not what is good.",
-        f"# Recorded: {result.records} attempts of {result.processes} processes in {result.files} journals, "
-        f"{_suggest.period(result)}",
+        "# Suggested by egressguard suggest. Read each line before you use it: this was seen, which makes it not good.",
+        f"# Recorded: {counts}, {_suggest.period(result)}",
     ]
     width = max(map(len, result.entries), default=0)
     lines += [f"{entry.ljust(width)}  # {_who(seen)}" for entry, seen in result.entries.items()]

@@ -126,6 +126,26 @@ int eg_endpoint_from_sockaddr(eg_endpoint *out, const void *sockaddr, size_t len
     }
 }
 
+size_t eg_endpoint_to_sockaddr(const eg_endpoint *endpoint, void *out)
+{
+    if (endpoint->family == AF_INET) {
+        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(endpoint->port)};
+        memcpy(&in.sin_addr, endpoint->address.bytes + 12, sizeof in.sin_addr);
+        memcpy(out, &in, sizeof in);
+        return sizeof in;
+    }
+    if (endpoint->family == AF_INET6) {
+        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+                                   .sin6_port = htons(endpoint->port),
+                                   .sin6_flowinfo = htonl(endpoint->flow_info),
+                                   .sin6_scope_id = endpoint->scope_id};
+        memcpy(&in6.sin6_addr, endpoint->address.bytes, sizeof in6.sin6_addr);
+        memcpy(out, &in6, sizeof in6);
+        return sizeof in6;
+    }
+    return 0;
+}
+
 static eg_class ipv4_class(const uint8_t ipv4[4])
 {
     if (ipv4[0] != 0 && ipv4[0] != 127 && ipv4[0] != 169 && ipv4[0] < 224) {

@@ -44,6 +44,10 @@ typedef enum eg_class {
  * into `sockaddr`. */
 int eg_endpoint_from_sockaddr(eg_endpoint *out, const void *sockaddr, size_t length);
 
+/* The socket address of an AF_INET or AF_INET6 endpoint; returns its length, 0 for other
+ * families. `out` is a struct sockaddr_storage. */
+size_t eg_endpoint_to_sockaddr(const eg_endpoint *endpoint, void *out);
+
 /* The mapped form of an IPv4 address of 4 bytes in network order. */
 eg_address eg_address_from_ipv4(const uint8_t ipv4[4]);
 

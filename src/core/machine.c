@@ -37,7 +37,6 @@ static eg_locality ask_route(const eg_address *address)
     bool ipv4 = eg_address_is_ipv4(address);
     size_t size = ipv4 ? 4 : 16;
     route_question question;
-    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     union {
         struct nlmsghdr header;
         char bytes[4096];
@@ -59,7 +58,8 @@ static eg_locality ask_route(const eg_address *address)
     memcpy(question.address, address->bytes + 16 - size, size);
     ssize_t done;
     do {
-        done = sendto(link, &question, question.header.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel);
+        /* Without a destination it goes to the kernel; the kernel layer need not judge it. */
+        done = send(link, &question, question.header.nlmsg_len, 0);
     } while (done < 0 && errno == EINTR);
     if (done > 0) {
         do {

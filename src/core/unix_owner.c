@@ -82,8 +82,12 @@ static bool is_family(const eg_installer *installer, int32_t pid)
     uint64_t device, inode, started;
     int32_t parent, at = pid;
 
-    if (installer->pid == 0 || !read_program(pid, &device, &inode) || device != installer->program_device ||
-        inode != installer->program_inode) {
+    if (installer->pid == 0 || !read_program(pid, &device, &inode)) {
+        return false;
+    }
+    /* 0: the kernel layer judges every descendant, whatever program it runs. */
+    if (installer->program_inode != 0 &&
+        (device != installer->program_device || inode != installer->program_inode)) {
         return false;
     }
     for (int depth = 0; depth < ANCESTORS_MAX && at > 0; depth++, at = parent) {
@@ -173,7 +177,6 @@ static bool ask_listeners(int link)
         struct nlmsghdr header;
         struct unix_diag_req question;
     } message;
-    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
     memset(&message, 0, sizeof message);
     message.header.nlmsg_len = sizeof message;
@@ -182,8 +185,8 @@ static bool ask_listeners(int link)
     message.question.sdiag_family = AF_UNIX;
     message.question.udiag_states = 1u << STATE_LISTEN;
     message.question.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS;
-    return sendto(link, &message, sizeof message, 0, (struct sockaddr *)&kernel, sizeof kernel) ==
-           (ssize_t)sizeof message;
+    /* Without a destination it goes to the kernel; the kernel layer need not judge it. */
+    return send(link, &message, sizeof message, 0) == (ssize_t)sizeof message;
 }
 
 static bool message_is_whole(const struct nlmsghdr *at, int rest)

@@ -14,7 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 
-#include "linux/filter.h"
+#include "linux/call_filter.h"
 
 #define STACK_SIZE (512u * 1024)
 
@@ -134,6 +134,11 @@ static int put_in_force(start_up *start)
         if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0) {
             break;
         }
+    }
+    /* Without a program this fails with EFAULT; with EPERM a filter forbids it. */
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, EG_FLAG_NEW_LISTENER, NULL) != 0 && errno == EPERM) {
+        eg_kernel_explain(-EPERM, start->why);
+        return -1;
     }
     if (try_access(start) < 0) {
         return -1;

@@ -12,7 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "linux/filter.h"
+#include "linux/call_filter.h"
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT};
 

@@ -56,7 +56,7 @@ static int refuse_dial(const eg_judged_dial *dial, eg_reason reason, const eg_pa
     return eg_refuse(&attempt);
 }
 
-int eg_judge(eg_state *state, const eg_judged_dial *judged, eg_parsed *parsed)
+int eg_judge(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed)
 {
     if (parsed->kind == EG_PARSED_NAME) {
         int resolved = eg_judge_resolve(state, judged->route, judged->socket, parsed);
@@ -76,6 +76,7 @@ int eg_judge(eg_state *state, const eg_judged_dial *judged, eg_parsed *parsed)
         reason = eg_verdict_for_dial(state, &dial);
     }
     if (reason == EG_ALLOWED) {
+        judged->kind = dial.socket;
         return 0;
     }
     if (state->observing && reason == EG_REFUSED_NOT_LISTED &&

@@ -11,11 +11,12 @@ typedef struct eg_judged_dial {
     PyObject *socket;
     const uint8_t *payload; /* or NULL */
     size_t payload_length;
+    eg_socket_kind kind; /* set by eg_judge() where it allows an IP endpoint */
 } eg_judged_dial;
 
 /* Look a name up where `parsed` holds one, and judge the endpoint. On success
  * `parsed->exact` is what to hand on. 0, or -1 with EgressViolation or the lookup's error. */
-int eg_judge(eg_state *state, const eg_judged_dial *dial, eg_parsed *parsed);
+int eg_judge(eg_state *state, eg_judged_dial *dial, eg_parsed *parsed);
 
 /* Would the verdict need the payload of a message to this endpoint? */
 bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket);

@@ -15,6 +15,7 @@
 static Py_ssize_t family_offset, type_offset, protocol_offset;
 static PyCFunction fileno_function, gettimeout_function, close_function;
 static _Atomic bool distrusted;
+static bool direct;
 
 static int find_member(PyTypeObject *type, const char *name, Py_ssize_t *offset)
 {
@@ -49,6 +50,44 @@ static PyCFunction method_of(PyObject *type, const char *name)
     return function;
 }
 
+static int member(PyObject *socket, Py_ssize_t offset)
+{
+    return *(int *)((char *)socket + offset);
+}
+
+bool eg_socket_object_is_direct(void)
+{
+    return direct;
+}
+
+int eg_socket_object_direct_descriptor(PyObject *socket)
+{
+    return member(socket, family_offset - (Py_ssize_t)sizeof(int));
+}
+
+/* No member tells where the descriptor is. It stands before the family; a socket object that
+ * is made here and compared with its own fileno() proves it, or the originals are used. */
+static int prove_direct(PyTypeObject *type)
+{
+    PyObject *probe = PyObject_CallFunction((PyObject *)type, "ii", AF_UNIX, SOCK_DGRAM), *number, *closed;
+
+    if (probe == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_OSError)) {
+            return -1;
+        }
+        PyErr_Clear(); /* no descriptor to be had: the slower way is as good */
+        return 0;
+    }
+    number = fileno_function(probe, NULL);
+    direct = number != NULL && PyLong_AsLong(number) == eg_socket_object_direct_descriptor(probe);
+    Py_XDECREF(number);
+    closed = close_function(probe, NULL);
+    direct = direct && closed != NULL && eg_socket_object_direct_descriptor(probe) == -1;
+    Py_XDECREF(closed);
+    Py_DECREF(probe);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 int eg_socket_object_init(PyTypeObject *type)
 {
     fileno_function = method_of((PyObject *)type, "fileno");
@@ -66,12 +105,10 @@ int eg_socket_object_init(PyTypeObject *type)
     if (find_member(type, "family", &family_offset) < 0 || find_member(type, "type", &type_offset) < 0) {
         return -1;
     }
-    return find_member(type, "proto", &protocol_offset);
-}
-
-static int member(PyObject *socket, Py_ssize_t offset)
-{
-    return *(int *)((char *)socket + offset);
+    if (find_member(type, "proto", &protocol_offset) < 0) {
+        return -1;
+    }
+    return prove_direct(type);
 }
 
 int eg_socket_object_family(PyObject *socket)

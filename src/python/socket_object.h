@@ -21,6 +21,12 @@ eg_socket_kind eg_socket_object_ask_kind(PyObject *socket, int *family);
 /* The descriptor, or -1 without an exception. */
 int eg_socket_object_descriptor(PyObject *socket);
 
+/* Can eg_socket_object_direct_descriptor() be used: is the descriptor where 3.11 to 3.13 keep it? */
+bool eg_socket_object_is_direct(void);
+
+/* The descriptor without a call. Only where eg_socket_object_is_direct(). */
+int eg_socket_object_direct_descriptor(PyObject *socket);
+
 /* How long a call on it may wait: seconds, or -1 for ever. */
 double eg_socket_object_timeout(PyObject *socket);
 

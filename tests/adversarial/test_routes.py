@@ -88,5 +88,5 @@ def test_every_route_is_refused(reach: str, listener: Endpoint, tmp_path: Path) 
     assert set(told.values()) == {"done"}
     assert Counter(listener.seen()) == EXPECTED
     told = children.python(DRIVER, "guarded", listener.port, tmp_path, reach).last()
-    assert set(told.values()) == {"loopback"}, told
+    assert set(told.values()) == {"copied-module" if "copy" in reach else "loopback"}, told
     assert listener.seen() == []

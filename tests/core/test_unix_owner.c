@@ -3,6 +3,7 @@
 #include "sandbox.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -147,7 +148,7 @@ static void a_file_that_was_replaced_names_the_new_listener(void **unused)
 
 /* ---- other processes ---- */
 
-typedef enum role { SAME_PROGRAM, OTHER_PROGRAM, GRANDCHILD, ORPHAN } role;
+typedef enum role { SAME_PROGRAM, OTHER_PROGRAM, GRANDCHILD } role;
 
 static void end(pid_t child)
 {
@@ -155,32 +156,48 @@ static void end(pid_t child)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
-/* A process that holds the listener alone. Returns once it does; for an orphan, once its
- * parent is gone. */
+/* Whoever holds a listener waits for the other end of this pipe to close: it ends with this
+ * process, however the test ends. */
+static int lifeline[2] = {-1, -1};
+
+static void let_all_end(void)
+{
+    close(lifeline[1]);
+    close(lifeline[0]);
+}
+
+static void hold(role kind, int ready)
+{
+    char nothing;
+    close(lifeline[1]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (kind == GRANDCHILD && fork() != 0) {
+        close(ready);
+        pause();
+    }
+    prctl(PR_SET_PDEATHSIG, kind == GRANDCHILD ? 0 : SIGKILL);
+    if (kind == OTHER_PROGRAM) {
+        dup2(ready, 1);
+        execl("/bin/sh", "sh", "-c", "echo x; exec sleep 600 >/dev/null", NULL);
+    } else if (write(ready, "x", 1) == 1) {
+        close(ready);
+        (void)!read(lifeline[0], &nothing, 1);
+    }
+    _exit(1);
+}
+
+/* A process that holds the listener alone. Returns once it does. */
 static pid_t holder(role kind, int type, const char *name, size_t length)
 {
     int ready[2];
     char told;
     int listener = listening(type, name, length);
     assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(lifeline), 0);
     pid_t child = fork();
     if (child == 0) {
-        if ((kind == GRANDCHILD || kind == ORPHAN) && (child = fork()) != 0) {
-            kind == ORPHAN ? _exit(0) : pause();
-        }
-        if (kind == OTHER_PROGRAM) {
-            dup2(ready[1], 1);
-            execl("/bin/sh", "sh", "-c", "echo x; exec sleep 600", NULL);
-        } else if (kind == ORPHAN) {
-            for (pid_t parent = getppid(); getppid() == parent; usleep(1000)) {
-            }
-        }
-        if (write(ready[1], "x", 1) == 1) {
-            for (;;) {
-                pause();
-            }
-        }
-        _exit(1);
+        close(ready[0]);
+        hold(kind, ready[1]);
     }
     close(listener);
     close(ready[1]);
@@ -195,6 +212,7 @@ static void a_descendant_with_the_same_program_is_family(void **unused)
     pid_t child = holder(SAME_PROGRAM, SOCK_STREAM, ABSTRACT);
     assert_true(is_family(ABSTRACT));
     end(child);
+    let_all_end();
     assert_false(is_family(ABSTRACT));
 }
 
@@ -204,6 +222,7 @@ static void a_descendant_with_another_program_is_not(void **unused)
     pid_t child = holder(OTHER_PROGRAM, SOCK_STREAM, ABSTRACT);
     assert_false(is_family(ABSTRACT));
     end(child);
+    let_all_end();
 }
 
 static void a_process_that_is_no_descendant_is_not(void **unused)
@@ -219,6 +238,7 @@ static void a_process_that_is_no_descendant_is_not(void **unused)
     assert_true(is_family("\0egressguard-mine", 17));
     close(mine);
     end(child);
+    let_all_end();
 }
 
 static void an_installer_is_known_by_all_its_marks(void **unused)
@@ -235,7 +255,7 @@ static void an_installer_is_known_by_all_its_marks(void **unused)
     ROW(!is_family(ABSTRACT), "another program");
     installer = real, installer.program_device++;
     ROW(!is_family(ABSTRACT), "a program on another device");
-    installer = real, installer.pid = getppid();
+    installer = real, installer.pid = INT32_MAX;
     ROW(!is_family(ABSTRACT), "another process");
     close(listener);
     FINISH_ROWS();
@@ -257,6 +277,8 @@ static void a_foreign_listener_of_the_other_type_is_not_overlooked(void **unused
             own = own >= 0 ? own : listening(types[i], ABSTRACT);
             ROW(!is_family(ABSTRACT), "own type %d, foreign first: %d", types[i], foreign_first);
             end(child);
+            let_all_end();
+    let_all_end();
             ROW(is_family(ABSTRACT), "own type %d alone", types[i]);
             close(own);
         }
@@ -267,13 +289,14 @@ static void a_foreign_listener_of_the_other_type_is_not_overlooked(void **unused
 static void a_grandchild_is_family_until_it_is_an_orphan(void **unused)
 {
     (void)unused;
-    pid_t child = holder(GRANDCHILD, SOCK_STREAM, ABSTRACT);
-    assert_true(is_family(ABSTRACT));
+    pid_t child = holder(GRANDCHILD, SOCK_STREAM, "\0egressguard-orphan", 19);
+    assert_true(is_family("\0egressguard-orphan", 19));
     end(child); /* its child goes on, and nobody can tell whose it is */
     bool family = true;
     for (int i = 0; family && i < 200; i++, usleep(1000)) {
-        family = is_family(ABSTRACT);
+        family = is_family("\0egressguard-orphan", 19);
     }
+    let_all_end();
     assert_false(family);
 }
 

@@ -12,8 +12,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lab"), str(HERE / "consumertools")]
 
 import children  # noqa: E402  the line above makes it importable
+from consumertools import laboratory  # noqa: E402
 from consumertools.network import Network  # noqa: E402
 from consumertools.project import Project  # noqa: E402
+from labtools.lab import Lab  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,3 +40,9 @@ def network() -> Iterator[Network]:
     own = Network(command)
     yield own
     own.close()
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Return the laboratory: what leaves is seen on a real wire, and no packet reaches the machine's own network."""
+    yield from laboratory.opened()

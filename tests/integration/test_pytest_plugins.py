@@ -265,7 +265,7 @@ def test_timeout_by_thread_ends_the_process(project: Project) -> None:
     run = project.run(plugins=("pytest-timeout",))
     assert run.child.code == 1, run  # os._exit: there is nothing left that could be open
     assert "test_closed_after" not in run.child.out, run
-    assert "Timeout" in run.child.err, run
+    assert "Timeout" in run.child.out + run.child.err, run
 
 
 def test_timeout_by_thread_under_xdist(project: Project) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from labtools.addresses import API, API6, OTHER, OTHER6
 from labtools.lab import BY_SCRIPT, Lab
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from labtools.addresses import API, API6, CLOSED, CLOSED6, OTHER, OTHER6, SILENT, SILENT6
+
+from labtools.addresses import API, API6, CLOSED, CLOSED6, OTHER, OTHER6, SCRIPTED, SILENT, SILENT6
 from labtools.clients import CLIENTS, PAGE, Client
 from labtools.lab import BY_DNSMASQ, BY_SCRIPT, Lab, Outcome
 
@@ -23,6 +24,7 @@ class Mode:
     for_one_address: bool = True  # also for clients that try only the first
     for_own_resolvers: bool = True
     by_tcp: bool = False
+    shows: str = ""  # part of a line on the wire, which tells that the mode is what it says
 
     def fits(self, client: Client) -> bool:
         """Whether the client would work like this without the guard, and the guard can know what it was answered."""
@@ -40,17 +42,20 @@ ALTERNATING = {
 MANY = {"A": [[API, OTHER, *(f"203.0.113.{number}" for number in range(100, 140))]], "AAAA": [[API6, OTHER6]]}
 MODES = [
     Mode("answered by dnsmasq"),
-    Mode("alternating single answers", {NAME: {**ALTERNATING, "ttl": 60}}, for_own_resolvers=False),
-    Mode("alternating single answers, TTL 0", {NAME: {**ALTERNATING, "ttl": 0}}, for_own_resolvers=False),
+    Mode("alternating single answers", {NAME: {**ALTERNATING, "ttl": 60}}, for_own_resolvers=False,
+         shows=f" to {OTHER} "),
+    Mode("alternating single answers, TTL 0", {NAME: {**ALTERNATING, "ttl": 0}}, for_own_resolvers=False,
+         shows=f" to {OTHER} "),
     Mode("TTL 0", {NAME: {"A": [[API]], "AAAA": [[API6]], "ttl": 0}}),
-    Mode("truncated by UDP", {NAME: {**MANY, "truncated": True}}, by_tcp=True),
+    Mode("truncated by UDP", {NAME: {**MANY, "truncated": True}}, by_tcp=True, shows=f"TCP to {SCRIPTED} port 53 SYN"),
     Mode("a CNAME chain", {
         NAME: {"cname": "one.cdn.test"}, "one.cdn.test": {"cname": "two.cdn.test"},
         "two.cdn.test": {"A": [[API]], "AAAA": [[API6]]},
     }),
-    Mode("one closed address among three", {NAME: {"A": [[CLOSED, API, OTHER]]}}, for_one_address=False),
+    Mode("one closed address among three", {NAME: {"A": [[CLOSED, API, OTHER]]}}, for_one_address=False,
+         shows=f"TCP to {CLOSED} "),
     Mode("one closed IPv6 address among three", {NAME: {"AAAA": [[CLOSED6, API6, OTHER6]]}},
-         for_one_address=False, for_own_resolvers=False),
+         for_one_address=False, for_own_resolvers=False, shows=f"TCP to {CLOSED6} "),
 ]  # fmt: skip
 BY_IPV4_ONLY = ("gethostbyname_ex", "connect")
 
@@ -101,16 +106,16 @@ def test_works_without_the_guard(lab: Lab, client: Client) -> None:
 
 @pytest.mark.parametrize(("client", "mode"), FITTING)
 def test_works(lab: Lab, client: Client, mode: Mode) -> None:
-    assert_fetched(run(lab, client, mode, guard=True))
+    outcome = run(lab, client, mode, guard=True)
+    assert_fetched(outcome)
+    assert outcome.wire.shows(mode.shows), outcome
 
 
 @pytest.mark.parametrize("version", SILENT_HOST)
 @pytest.mark.parametrize("client", [one for one in CLIENTS if one.name in HAPPY_EYEBALLS], ids=str)
 def test_works_with_a_silent_host_among_three(lab: Lab, client: Client, version: str) -> None:
     code = client.code.replace("(API, 443), 3)", "(API, 443), 0.3)")
-    outcome = lab.run(
-        f"{code}\nresult = [once()]", guard=True, resolv=BY_SCRIPT, rules={NAME: SILENT_HOST[version]}
-    )
+    outcome = lab.run(f"{code}\nresult = [once()]", guard=True, resolv=BY_SCRIPT, rules={NAME: SILENT_HOST[version]})
     assert_fetched(outcome, 1)
     assert {address for address, _ in outcome.wire.dialled()} & {SILENT, SILENT6}, outcome
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from labtools.addresses import API, API6, INSIDE, INSIDE6
 from labtools.lab import BY_SCRIPT, HOSTS_FILE, Lab, Outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from labtools.addresses import UNLISTED
 from labtools.attack import Attack
 from labtools.lab import Lab
@@ -74,7 +75,9 @@ REVERSE = [
     Attack("reverse: gethostbyaddr", f"socket.gethostbyaddr('{UNLISTED}')", "DNS 66.100.51.198.in-addr.arpa PTR"),
     Attack("reverse: getnameinfo", f"socket.getnameinfo(('{UNLISTED}', 80), 0)", "DNS 66.100.51.198.in-addr.arpa PTR"),
     Attack("reverse: getnameinfo by IPv6", "socket.getnameinfo((RAW6, 80, 0, 0), 0)", "ip6.arpa PTR"),
-    Attack("reverse: getnameinfo of a mapped address", f"socket.getnameinfo(('::ffff:{UNLISTED}', 80, 0, 0), 0)", "PTR"),
+    Attack(
+        "reverse: getnameinfo of a mapped address", f"socket.getnameinfo(('::ffff:{UNLISTED}', 80, 0, 0), 0)", "PTR"
+    ),
     Attack("reverse: getfqdn", f"socket.getfqdn('{UNLISTED}')", "DNS 66.100.51.198.in-addr.arpa PTR"),
 ]
 

@@ -1,8 +1,12 @@
-"""Nothing leaves through the name server itself: no suffix, no question about this machine, no message but a question."""
+"""Nothing leaves through the name server itself.
+
+No suffix and no alias of a listed name, no question about this machine, no message but one plain question.
+"""
 
 from __future__ import annotations
 
 import pytest
+
 from labtools.addresses import DNSMASQ, DNSMASQ6, INSIDE, INSIDE6, SCRIPTED
 from labtools.attack import Attack
 from labtools.lab import BY_DNSMASQ, Lab
@@ -21,9 +25,7 @@ LOOKUPS = {
 WAYS_TO_A_SUFFIX = {
     "search and ndots in resolv.conf": {"resolv": f"search corp.test\noptions ndots:5\n{BY_DNSMASQ}"},
     "LOCALDOMAIN and RES_OPTIONS": {"environment": {"LOCALDOMAIN": "corp.test", "RES_OPTIONS": "ndots:15"}},
-    "the same, set before the guard": {
-        "before": "os.environ.update(LOCALDOMAIN='corp.test', RES_OPTIONS='ndots:15')"
-    },
+    "the same, set before the guard": {"before": "os.environ.update(LOCALDOMAIN='corp.test', RES_OPTIONS='ndots:15')"},
 }
 SUFFIXES = [
     Attack(f"suffix: {way}: {route}", code.format(name=repr(API)), f"DNS {API}.corp.test", raises="", may_ask=(API,),
@@ -69,8 +71,15 @@ ABOUT_THIS_MACHINE = [
 
 # Messages of which a name server could make more than an answer about a listed name.
 SECRET = "b'secret'"
-OPT = "b'\\0' + struct.pack('!HHIH', 41, 1232, 0, {size}) + {options}"
+EMPTY = "b''"
 OPTION = "struct.pack('!HH', {code}, 8) + b'8 octets'"
+
+
+def opt(size: int, options: str) -> str:
+    """Return the code of an OPT record: its length field and its options, which may contradict each other."""
+    return f"b'\\0' + struct.pack('!HHIH', 41, 1232, 0, {size}) + {options}"
+
+
 MESSAGES = [
     Attack(f"message: {title}", f"udp().sendto({message}, ('{DNSMASQ}', 53))", f"UDP to {DNSMASQ} port 53")
     for title, message in (
@@ -85,20 +94,20 @@ MESSAGES = [
         ("an inverse query", "question(API, flags=0x0800)"),
         ("an answer", "question(API, flags=0x8180)"),
         ("with bytes behind it", f"question(API, tail={SECRET})"),
-        ("with a record behind it", "question(API, additional=1, tail=b'\\xc0\\x0c' + struct.pack('!HHIH', 16, 1, 0, 6)"
-         f" + {SECRET})"),
-        ("with an answer behind it", "question(API)[:6] + b'\\0\\1' + question(API)[8:] + b'\\xc0\\x0c'"
-         f" + struct.pack('!HHIH', 16, 1, 0, 6) + {SECRET}"),
+        ("with a record behind it", ("question(API, additional=1, tail=b'\\xc0\\x0c' + struct.pack('!HHIH', 16, 1, 0, 6)"
+         f" + {SECRET})")),
+        ("with an answer behind it", ("question(API)[:6] + b'\\0\\1' + question(API)[8:] + b'\\xc0\\x0c'"
+         f" + struct.pack('!HHIH', 16, 1, 0, 6) + {SECRET}")),
         ("class CHAOS", "question(API)[:-2] + b'\\0\\3'"),
         ("a label with dots", "question()[:4] + b'\\0\\1' + bytes(6) + b'\\x11api.anthropic.com\\0\\0\\1\\0\\1'"),
         ("a compressed name", "question()[:4] + b'\\0\\1' + bytes(6) + b'\\3api\\xc0\\x0c\\0\\1\\0\\1'"),
         ("cut off", "question(API)[:-1]"),
         *(
-            (f"option {name}", f"question(API, additional=1, tail={OPT.format(size=12, options=OPTION.format(code=code))})")
+            (f"option {name}", f"question(API, additional=1, tail={opt(12, OPTION.format(code=code))})")
             for name, code in (("of private use", 65001), ("client subnet", 8), ("padding that is not zero", 12))
         ),
-        ("two OPT records", f"question(API, additional=2, tail=({OPT.format(size=0, options=b'')}) * 2)"),
-        ("bytes behind OPT", f"question(API, additional=1, tail={OPT.format(size=0, options=SECRET)})"),
+        ("two OPT records", f"question(API, additional=2, tail=({opt(0, EMPTY)}) * 2)"),
+        ("bytes behind OPT", f"question(API, additional=1, tail={opt(0, SECRET)})"),
     )
 ]  # fmt: skip
 
@@ -122,13 +131,15 @@ WAYS_TO_SEND = [
         ("more to come, by sendmsg",
          f"s = udp(); s.sendmsg([question(API)], [], socket.MSG_MORE, ('{DNSMASQ}', 53)); s.send({SECRET})",
          "with more than a question", {}),
-        ("corked", f"s = udp(); s.setsockopt(17, 1, 1); s.sendto(question(API), ('{DNSMASQ}', 53)); s.send({SECRET});"
-         " s.setsockopt(17, 1, 0)", "with more than a question", {}),
+        ("corked", (f"s = udp(); s.setsockopt(17, 1, 1); s.sendto(question(API), ('{DNSMASQ}', 53)); s.send({SECRET});"
+         " s.setsockopt(17, 1, 0)"), "with more than a question", {}),
     )
 ]  # fmt: skip
 
 CHANGING = [
-    Attack(f"changing: a payload, by {route}", f"""
+    Attack(
+        f"changing: a payload, by {route}",
+        f"""
 payload = bytearray(question("one.test"))
 def change():
     while True:
@@ -140,7 +151,13 @@ sys.setswitchinterval(1e-6)
 s, server = udp(), ("{DNSMASQ}", 53)
 for _ in range(1000):
     attempts(lambda: {call})
-""", "DNS bad.test", raises="", may_ask=("one.test",), may_dial=("ICMP",), where={"allow": ("one.test:443",)})
+""",
+        "DNS bad.test",
+        raises="",
+        may_ask=("one.test",),
+        may_dial=("ICMP",),
+        where={"allow": ("one.test:443",)},
+    )
     for route, call in (
         ("sendto", "s.sendto(payload, server)"),
         ("sendto of a view", "s.sendto(memoryview(payload), server)"),

@@ -75,11 +75,13 @@ def namespace() -> tuple[str, ...]:
     return ()
 
 
-def python_alone(source: str, *arguments: object, addresses: Sequence[str] = ()) -> Child:
+def python_alone(
+    source: str, *arguments: object, addresses: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> Child:
     """Run source in a network of its own, with nothing but `lo`, which also has the addresses."""
     inner = "ip link set lo up" + "".join(f" && ip addr add {address} dev lo" for address in addresses)
     shell = ["sh", "-c", f'{inner} && exec "$@"', "sh"]
-    return python(source, *arguments, prefix=[*namespace(), *shell])
+    return python(source, *arguments, prefix=[*namespace(), *shell], env=env)
 
 
 def pytest_run(

@@ -22,8 +22,14 @@ from labtools.processes import HERE, Worker, die_with_parent, python, serve
 
 # What the private mount namespace shows of each file. Over a path that this machine does not have nothing can be
 # mounted; then the default of the C library holds, which is what the laboratory wants too.
-MOUNTS = 'for name in "$0"/*; do [ ! -e "/etc/${name##*/}" ] || mount --bind "$name" "/etc/${name##*/}" || exit 97; done'
-CAUGHT_CONNECTIONS = {"06", "0A"}  # TIME_WAIT says nothing any more, LISTEN never did
+MOUNTS = (
+    'for name in "$0"/*; do [ ! -e "/etc/${name##*/}" ] || mount --bind "$name" "/etc/${name##*/}" || exit 97; done'
+)
+SETTINGS = {
+    "ping_group_range": "0 0",  # ICMP through a datagram socket is an attack too: let it be possible
+    "igmp_qrv": "1",  # announce once, not again in the middle of the next case
+}
+QUIET_STATES = {"06", "0A"}  # TIME_WAIT says nothing any more, LISTEN never did
 
 
 class Inside:
@@ -35,9 +41,9 @@ class Inside:
 
     def start(self) -> None:
         """Begin to capture: outside has made the links by now."""
-        # Raw ICMP through a datagram socket is an attack too: let it be possible.
-        with contextlib.suppress(OSError):
-            Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647")
+        for name, value in SETTINGS.items():
+            with contextlib.suppress(OSError):  # the rows that need one tell where it is missing
+                Path("/proc/sys/net/ipv4", name).write_text(value)
         self.capture = Worker(python("capture", "lo"))
         self.capture.receive()
         self.sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -82,7 +88,7 @@ def lingering() -> int:
     count = 0
     for name in ("tcp", "tcp6"):
         lines = Path("/proc/self/net", name).read_text().splitlines()[1:]
-        count += sum(line.split()[3] not in CAUGHT_CONNECTIONS for line in lines)
+        count += sum(line.split()[3] not in QUIET_STATES for line in lines)
     return count
 
 

@@ -21,8 +21,8 @@ OUTER_LINK, INNER_LINK = "02:00:00:00:00:01", "02:00:00:00:00:02"
 INTERFACE = "wire0"
 
 # In outside every address in the world ends here, but for those that stand for dead hosts. "throw" goes on to the next
-# table, where the wire is; the needless rule is there because only then the kernel keeps the two tables apart. Link addresses are fixed, so that neighbours need not be looked for and a solicitation on the
-# wire means something.
+# table, where the wire is; the needless rule is there because only then the kernel keeps the two tables apart. Link
+# addresses are fixed, so that neighbours need not be looked for and a solicitation on the wire means something.
 OUTSIDE = """
 link set lo up
 link add {interface} address {outer} type veth peer name {interface} address {inner} netns {inside}
@@ -120,7 +120,9 @@ class Outside:
         self.inside.receive()
         configure(OUTSIDE, [], inside=self.inside.process.pid)
         configure(INSIDE, ["nsenter", f"--net=/proc/{self.inside.process.pid}/ns/net"])
-        self.behind = Worker(["unshare", "--net", "--", "setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo {}; read _"])
+        self.behind = Worker(
+            ["unshare", "--net", "--", "setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo {}; read _"]
+        )
         self.behind.receive()
         configure(BEHIND, [], closed_host=self.behind.process.pid)
         configure(CLOSED, ["nsenter", f"--net=/proc/{self.behind.process.pid}/ns/net"])
@@ -153,7 +155,6 @@ class Outside:
         answer: dict[str, Any] = self.inside.ask(do="run", case=request["case"])
         self.nameserver.ask(rules={})  # late answers would make inside speak after the end of its case
         return {**answer, **self.fence(str(outside), str(loopback)), "outside": str(outside), "loopback": str(loopback)}
-
 
     def end(self) -> None:
         """End what this process has started, the servers last: nobody else would wait for them."""

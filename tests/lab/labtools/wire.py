@@ -194,7 +194,9 @@ class Wire:
 
     def lines(self) -> list[str]:
         """Return what was seen, a line for each different thing, in order of first appearance."""
-        return list(dict.fromkeys([*map(str, self.frames), *(f"DNS {name} {kind}" for name, kind in self.tcp_questions())]))
+        return list(
+            dict.fromkeys([*map(str, self.frames), *(f"DNS {name} {kind}" for name, kind in self.tcp_questions())])
+        )
 
     def shows(self, text: str) -> bool:
         """Whether one of the lines contains the text."""
@@ -206,7 +208,9 @@ class Wire:
 
     def questions(self) -> set[str]:
         """Return the names asked of a nameserver, by UDP and by TCP."""
-        asked = (questions_of(frame.payload) for frame in self.frames if frame.protocol == "UDP" and frame.port == DNS_PORT)
+        asked = (
+            questions_of(frame.payload) for frame in self.frames if frame.protocol == "UDP" and frame.port == DNS_PORT
+        )
         return {name for questions in asked for name, _ in questions} | {name for name, _ in self.tcp_questions()}
 
     def tcp_questions(self) -> Iterator[tuple[str, str]]:
@@ -244,4 +248,8 @@ def is_lookup(frame: Frame, names: frozenset[str] | set[str]) -> bool:
     if frame.protocol == "TCP":
         return True  # what the stream carries is judged as a whole, by Wire.tcp_questions
     asked = [name for name, _ in questions_of(frame.payload)]
-    return frame.protocol == "UDP" and asked[:1] == [name for name in asked if name in names] and is_plain_question(frame.payload)
+    return (
+        frame.protocol == "UDP"
+        and asked[:1] == [name for name in asked if name in names]
+        and is_plain_question(frame.payload)
+    )

@@ -1,6 +1,6 @@
 /* The filter. A call that names a peer goes to the supervisor; what needs no look at memory
  * is decided here. Each block ends in a return, so a block can be read alone. */
-#include "linux/filter.h"
+#include "linux/call_filter.h"
 
 #include <errno.h>
 #include <netinet/in.h>

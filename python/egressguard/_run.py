@@ -1,0 +1,102 @@
+"""``egressguard run``: any program, under the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TextIO
+
+from egressguard import DEFAULT_ALLOWLIST, _allowlist_file, _egressguard
+from egressguard._kernel import KernelLayerUnavailable
+from egressguard._violations import Violation
+
+if TYPE_CHECKING:
+    import argparse
+
+CANNOT_RUN = 125  # the status of env(1) and timeout(1) for a failure of their own
+SUMMARY_LINES = 20
+
+
+class _Refusals:
+    """Counts what was refused, and writes each to the report as it happens."""
+
+    def __init__(self, report: TextIO | None) -> None:
+        self.report = report
+        self.counted: Counter[tuple[str, str, str]] = Counter()
+
+    def add(self, record: dict[str, Any]) -> None:
+        violation = Violation.from_record(record)
+        self.counted[violation.program or f"process {violation.pid}", violation.endpoint, violation.reason] += 1
+        if self.report is not None:
+            print(json.dumps(violation.as_dict()), file=self.report, flush=True)
+
+    def summary(self, counts: dict[str, int]) -> str:
+        lines = [
+            f"egressguard:   {program} tried {endpoint}: {reason}" + (f" ({times} times)" if times > 1 else "")
+            for (program, endpoint, reason), times in self.counted.most_common(SUMMARY_LINES)
+        ]
+        if not lines:
+            return ""
+        rest = len(self.counted) - len(lines)
+        if rest > 0:
+            lines.append(f"egressguard:   and {rest} more")
+        total = self.counted.total()
+        return "\n".join([f"egressguard: refused {total} of {counts['judged']} judged calls:", *lines])
+
+
+def supervise(allow: tuple[str, ...], command: list[str], wait: bool, report: TextIO | None) -> int:
+    """Run the command under the verdict and return the exit status for a shell: its own, or 128 + signal."""
+    refusals = _Refusals(report)
+    argv = tuple(os.fsencode(word) for word in command)
+    status, exec_error, why, counts = _egressguard.run_supervised(allow, argv, wait, refusals.add)
+    if why is not None:
+        raise KernelLayerUnavailable(why)
+    if exec_error:
+        print(f"egressguard run: {command[0]}: {os.strerror(exec_error)}", file=sys.stderr)
+    summary = refusals.summary(counts)
+    if summary:
+        print(summary, file=sys.stderr)
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the subcommand out."""
+    command: list[str] = arguments.argv
+    if command[:1] == ["--"]:
+        command = command[1:]
+    try:
+        if not command:
+            raise ValueError("no command; egressguard run [--allow ENTRY]... -- COMMAND...")
+        allow = tuple(arguments.allow)
+        for file in arguments.allow_file:
+            allow += _allowlist_file.read(file)
+        if not allow and not arguments.allow_file:
+            allow = DEFAULT_ALLOWLIST
+        if arguments.report is None:
+            return supervise(allow, command, arguments.wait, None)
+        with open(arguments.report, "a", encoding="utf-8") as report:  # noqa: PTH123  "-" is not special
+            return supervise(allow, command, arguments.wait, report)
+    except (OSError, ValueError, KernelLayerUnavailable) as error:
+        print(f"egressguard run: {error}", file=sys.stderr)
+        return CANNOT_RUN
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``run`` to the subcommands of ``egressguard``."""
+    import argparse  # noqa: PLC0415
+
+    parser = subparsers.add_parser(
+        "run",
+        help="run a command that can dial nothing but the allowlist (Linux)",
+        usage="%(prog)s [--allow ENTRY]... [--allow-file FILE]... [--report FILE] [--wait] -- COMMAND...",
+        description="Run a command, and all that it starts, under the verdict. The exit status is the command's, 128 + "
+        f"the number of the signal that ended it, or {CANNOT_RUN} where it could not be supervised.",
+    )
+    parser.add_argument("--allow", action="append", default=[], metavar="ENTRY", help="an allowlist entry; repeatable")
+    parser.add_argument("--allow-file", action="append", default=[], metavar="FILE", help="a file of entries")
+    parser.add_argument("--report", metavar="FILE", help="append each refusal to FILE, one line of JSON each")
+    parser.add_argument("--wait", action="store_true", help="stay until all that the command started has ended")
+    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
