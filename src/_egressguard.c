@@ -110,11 +110,17 @@ static PyObject *door_posture(PyObject *module, PyObject *unused)
     if (routes == NULL) {
         return NULL;
     }
-    return Py_BuildValue("{sOsssNsOsssnsK}", "installed", state == NULL || state->observing ? Py_False : Py_True, "mode",
+    PyObject *kernel = eg_kernel_posture(module, NULL);
+    if (kernel == NULL) {
+        Py_DECREF(routes);
+        return NULL;
+    }
+    return Py_BuildValue("{sOsssNsOsssnsKsN}", "installed", state == NULL || state->observing ? Py_False : Py_True, "mode",
                          state == NULL ? "off" : state->observing ? "observing" : "enforcing", "routes", routes,
                          "floor_heard", heard ? Py_True : Py_False, "capability", eg_capability_state(),
                          "loopback_threads", (Py_ssize_t)(state == NULL ? 0 : eg_threads_count(&state->threads)),
-                         "violations", (unsigned long long)(state == NULL ? 0 : eg_journal_total(&state->journal)));
+                         "violations", (unsigned long long)(state == NULL ? 0 : eg_journal_total(&state->journal)),
+                         "kernel", kernel);
 }
 
 static PyMethodDef door_methods[] = {
@@ -128,7 +134,6 @@ static PyMethodDef door_methods[] = {
     {"violation", door_violation, METH_O, PyDoc_STR("violation(number, /): one record, or None where it is gone")},
     {"set_listener", door_set_listener, METH_O, PyDoc_STR("set_listener(callable, /): told each violation's number")},
     {"install_kernel", eg_kernel_install, METH_NOARGS, PyDoc_STR("install_kernel(): None, or why it cannot be")},
-    {"kernel_posture", eg_kernel_posture, METH_NOARGS, PyDoc_STR("kernel_posture(): the kernel layer, as a dict")},
     {"run_supervised", eg_kernel_run, METH_VARARGS,
      PyDoc_STR("run_supervised(allow, command, wait, on_refusal, /): (status, exec errno, why, counts)")},
     {"posture", door_posture, METH_NOARGS, PyDoc_STR("posture(): what is enforced, as a dict")},

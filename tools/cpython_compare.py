@@ -21,6 +21,7 @@ class Outcome:
 
     word: str
     text: str = ""
+    seconds: float = 0.0
     refused: list[str] = field(default_factory=list)
 
     @property

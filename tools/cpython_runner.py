@@ -13,6 +13,7 @@ import fnmatch
 import json
 import os
 import sys
+import time
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,7 @@ class Recorder(unittest.TestResult):
         self.owner = os.getpid()
         self.word, self.texts = 0, []  # type: int, list[str]
         self.refused = 0
+        self.started = 0.0
 
     def write(self, test: unittest.TestCase, **content: object) -> None:
         """Append a line; a forked child that comes back here writes nothing."""
@@ -89,6 +91,7 @@ class Recorder(unittest.TestResult):
         super().startTest(test)
         self.word, self.texts = 0, []
         self.write(test, event="start")
+        self.started = time.monotonic()
         faulthandler.dump_traceback_later(self.seconds, exit=True)
 
     def stopTest(self, test: unittest.TestCase) -> None:
@@ -100,7 +103,8 @@ class Recorder(unittest.TestResult):
     def record(self, test: unittest.TestCase) -> None:
         """Write the outcome, and what the guard refused meanwhile."""
         text = "\n".join(self.texts)[-TEXT_MAX:]
-        self.write(test, event="end", outcome=WORDS[self.word], text=text, refused=self.refusals())
+        outcome = {"word": WORDS[self.word], "text": text, "seconds": round(time.monotonic() - self.started, 3)}
+        self.write(test, event="end", outcome={**outcome, "refused": self.refusals()})
 
     def refusals(self) -> list[str]:
         """Return the violations since the last call."""
@@ -168,11 +172,10 @@ def main() -> int:
     faulthandler.enable()
     open_everywhere(guarded() if job["guard"] else unguarded())
     import test.support
-    from test.support import os_helper
 
     test.support.use_resources = RESOURCES
     recorder = Recorder(Path(job["results"]), job["seconds"])
-    with os_helper.temp_cwd(), contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr):
         loaded = unittest.defaultTestLoader.loadTestsFromName(job["module"])
         unittest.TestSuite(one for one in flat(loaded) if wanted(one.id(), job)).run(recorder)
     return 0

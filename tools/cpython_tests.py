@@ -40,9 +40,9 @@ MODULES = (
     "test_imaplib",
     "test_socketserver",
 )
-TEST_SECONDS = 120  # until a test that hangs is ended, and its process with it
+TEST_SECONDS = 60  # until a test that hangs is ended, and its process with it
 FILE_SECONDS = 1800
-PROCESSES = 8  # how often a file is taken up again after a test that ended its process
+PROCESSES = 40  # how often a file is taken up again after a test that ended its process
 AGAIN = 2
 
 
@@ -56,9 +56,7 @@ class Laboratory:
         self.version = ".".join(map(str, environment.interpreter.minor))
         self.folder = folder
         self.etc = folder / "etc"
-        self.temporary = folder / "tmp"
-        for path in (self.etc, self.temporary):
-            path.mkdir(exist_ok=True)
+        self.etc.mkdir()
         write_etc(self.etc)
         self.way = find_way(self.etc)
 
@@ -67,9 +65,10 @@ class Laboratory:
         file = self.folder / "job.json"
         file.write_text(json.dumps(job))
         command = [self.environment.python, "-P", RUNNER, file]
-        # As in an activated environment, and nothing of the terminal: CPython's tests read these.
-        variables = {**environment_variables(), "TMPDIR": str(self.temporary), "LC_ALL": "C.UTF-8", "TERM": "dumb"}
-        return logged(name, inside(self.way, self.etc, *command), limit=FILE_SECONDS, variables=variables)
+        with tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as work:
+            variables = {**environment_variables(), "TMPDIR": work, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+            whole = inside(self.way, self.etc, *command)
+            return logged(name, whole, cwd=work, limit=FILE_SECONDS, variables=variables)
 
     def modules(self, wanted: Sequence[str]) -> list[str]:
         """Return which of the files this interpreter ships."""
@@ -115,7 +114,7 @@ def read_results(path: Path, outcomes: Outcomes) -> list[str]:
         record = json.loads(line)
         begun[record["test"]] = None
         if record["event"] == "end":
-            outcomes[record["test"]] = Outcome(record["outcome"], record["text"], record["refused"])
+            outcomes[record["test"]] = Outcome(**record["outcome"])
     return [test for test in begun if test not in outcomes]
 
 

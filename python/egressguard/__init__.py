@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from egressguard import _before, _egressguard, _report
 from egressguard._egressguard import DEFAULT_ALLOWLIST, EgressViolation
+from egressguard._kernel import KernelLayerUnavailable, install_kernel
 
 TYPE_CHECKING = False  # typing's own, without importing typing: that costs more than everything else here
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ __all__ = [
     "DEFAULT_ALLOWLIST",
     "EgressGuard",
     "EgressViolation",
+    "KernelLayerUnavailable",
     "explain",
     "fail_on_exit",
     "install",
+    "install_kernel",
     "journal_to",
     "observe",
     "posture",

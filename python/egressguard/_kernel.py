@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from egressguard import _egressguard
 
 
@@ -27,7 +25,3 @@ def install_kernel() -> None:
     if why is not None:
         raise KernelLayerUnavailable(why)
 
-
-def posture() -> dict[str, Any]:
-    """Return whether the layer is in force in this process, and what it counted."""
-    return _egressguard.kernel_posture()

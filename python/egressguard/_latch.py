@@ -21,12 +21,13 @@ _exit_mark = 0
 def pending(since: int) -> tuple[int, list[Violation]]:
     """Return how many attempts were refused after number ``since``, and those that the journal still holds.
 
-    What was only observed is left out, and so is what an observing time before `install` told.
+    What was only observed counts as nothing, whether `install` ended the observing since then or not.
     """
+    if _report.observing:
+        return 0, []
     since = max(since, _report.baseline)
-    lapped = max(_egressguard.violation_total() - _egressguard.JOURNAL_SLOTS - since, 0)
-    found = [one for one in read(since) if not one.observed]
-    return lapped + len(found), found
+    total = _egressguard.violation_total()
+    return max(total - since, 0), read(since, total)
 
 
 def raise_pending(since: int | None = None) -> None:

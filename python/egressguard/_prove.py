@@ -98,9 +98,7 @@ def prove(layer: str) -> list[Result]:
     names = spare_names()
 
     def both(route: Route) -> Result:
-        return Result(
-            route, attempt(route, guarded=False, names=names), attempt(route, guarded=True, names=names)
-        )
+        return Result(route, attempt(route, guarded=False, names=names), attempt(route, guarded=True, names=names))
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
         return list(pool.map(both, routes))

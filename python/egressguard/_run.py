@@ -37,9 +37,12 @@ class _Refusals:
             f"egressguard:   {program} tried {endpoint}: {reason}" + (f" ({times} times)" if times > 1 else "")
             for (program, endpoint, reason), times in self.counted.most_common(SUMMARY_LINES)
         ]
+        quiet = counts["probes_elsewhere"]
+        if quiet:
+            lines.append(f"egressguard:   and {quiet} UDP connects that had sent nothing yet")
         if not lines:
             return ""
-        rest = len(self.counted) - len(lines)
+        rest = len(self.counted) - SUMMARY_LINES
         if rest > 0:
             lines.append(f"egressguard:   and {rest} more")
         total = self.counted.total()
@@ -48,6 +51,9 @@ class _Refusals:
 
 def supervise(allow: tuple[str, ...], command: list[str], wait: bool, report: TextIO | None) -> int:
     """Run the command under the verdict and return the exit status for a shell: its own, or 128 + signal."""
+    # Over TCP the stub in the supervisor can answer every resolver; by UDP c-ares wants the answer to come from the
+    # address that it dialled (resolv.conf(5): use-vc).
+    os.environ["RES_OPTIONS"] = f"{os.environ.get('RES_OPTIONS', '')} use-vc".strip()
     refusals = _Refusals(report)
     argv = tuple(os.fsencode(word) for word in command)
     status, exec_error, why, counts = _egressguard.run_supervised(allow, argv, wait, refusals.add)

@@ -37,7 +37,7 @@ def as_file(result: Suggestion) -> str:
     """Return the suggestion as an allowlist file."""
     counts = f"{result.records} attempts of {result.processes} processes in {result.files} journals"
     lines = [
-        "# Suggested by egressguard suggest. Read each line before you use it: this was seen, which makes it not good.",
+        "# Suggested by egressguard suggest. Read each line before you use it: seen does not mean good.",
         f"# Recorded: {counts}, {_suggest.period(result)}",
     ]
     width = max(map(len, result.entries), default=0)

@@ -85,22 +85,20 @@ class Violation(NamedTuple):
 
     def __str__(self) -> str:
         """Who tried what, in one line."""
-        who = self.distribution or self.program or f"process {self.pid}"
-        site = "" if self.site is None else f" (called from {self.site})"
+        who, site = self.distribution or self.program, self.site
+        if who and site:
+            who = f"{who} (called from {site})"
+        who = who or site or f"process {self.pid}"
         resolved = "" if self.address is None else f" [{self.address}]"
         name = self.thread_name
         thread = "" if name in (None, "MainThread") else f" in thread {name}"
         done = "let through, would be refused" if self.observed else "refused"
-        return f"{who}{site} tried {self.endpoint}{resolved}{thread}: {done}, {self.reason} ({self.route})"
+        return f"{who} tried {self.endpoint}{resolved}{thread}: {done}, {self.reason} ({self.route})"
 
 
-def kept(since: int) -> range:
-    """Return the numbers above ``since`` that the ring can still hold, oldest first."""
-    total = _egressguard.violation_total()
-    return range(max(since + 1, total - _egressguard.JOURNAL_SLOTS + 1, 1), total + 1)
-
-
-def read(since: int) -> list[Violation]:
-    """Return what the ring still holds after number ``since``, oldest first."""
-    records = map(_egressguard.violation, kept(since))
+def read(since: int, until: int | None = None) -> list[Violation]:
+    """Return what the ring still holds after number ``since`` and up to ``until``, oldest first."""
+    until = _egressguard.violation_total() if until is None else until
+    first = max(since + 1, until - _egressguard.JOURNAL_SLOTS + 1, 1)
+    records = map(_egressguard.violation, range(first, until + 1))
     return [Violation.from_record(record) for record in records if record is not None]

@@ -64,6 +64,9 @@ static eg_outcome probe(eg_supervisor *supervisor, eg_work *work, const eg_endpo
         return error == 0 ? eg_result(0) : eg_failure(error);
     }
     atomic_fetch_add_explicit(&supervisor->counts->probes, 1, memory_order_relaxed);
+    if (eg_address_class(&endpoint->address) != EG_CLASS_LOOPBACK) {
+        atomic_fetch_add_explicit(&supervisor->counts->probes_elsewhere, 1, memory_order_relaxed);
+    }
     return eg_failure(EACCES);
 }
 

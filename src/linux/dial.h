@@ -18,7 +18,7 @@ int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *wo
 
 /* Judge a UNIX endpoint by its spelling and, where no entry names it, by its owner; the
  * `way` names the very socket file that is judged. */
-eg_reason eg_unix_way_judge(const eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial,
+eg_reason eg_unix_way_judge(eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial,
                             const eg_unix_way *way);
 
 #endif

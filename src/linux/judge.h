@@ -15,7 +15,7 @@ typedef struct eg_socket_facts {
 int eg_socket_facts_read(int socket, eg_socket_facts *out);
 
 /* Ask the core. The thread's loopback flag is looked up only where it could matter. */
-eg_reason eg_judge_dial(const eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial);
+eg_reason eg_judge_dial(eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial);
 
 /* Put a refusal in the journal, and return EACCES for the caller. */
 eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_route route, eg_reason reason,

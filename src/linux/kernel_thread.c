@@ -3,9 +3,11 @@
  * close it, and when the thread is gone the kernel answers ENOSYS. */
 #include "linux/kernel_thread.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -228,6 +230,21 @@ static eg_kernel_counts *make_counts(void)
     return page == MAP_FAILED ? NULL : page;
 }
 
+/* One refusal for real, through the filter, the thread and the core. */
+static bool refuses(void)
+{
+    struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(9)};
+    int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET, "127.0.0.2", &loopback.sin_addr); /* no flag opens this one */
+    bool refused = probe >= 0 && connect(probe, (struct sockaddr *)&loopback, sizeof loopback) != 0 && errno == EACCES;
+    if (probe >= 0) {
+        close(probe);
+    }
+    atomic_store(&counts->probes, 0);
+    return refused;
+}
+
 int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
 {
     start_up start = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -258,6 +275,9 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
     close(ends[1]);
     if (result != 0) {
         snprintf(why, EG_WHY_SIZE, "%s", start.why);
+    } else if (!refuses()) {
+        snprintf(why, EG_WHY_SIZE, "it was put in force and failed its proof: a dial of 127.0.0.2 was not refused");
+        result = -1;
     }
     return result;
 }

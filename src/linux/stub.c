@@ -1,11 +1,230 @@
+/* The stub's sockets and who may use them: only sockets that were redirected here are
+ * answered, each from the nameserver that it dialled. */
 #include "linux/stub.h"
+
 #include <errno.h>
-struct eg_stub { int x; };
-static struct eg_stub only;
-struct eg_stub *eg_stub_create(void) { return &only; }
-int eg_stub_redirect(eg_supervisor *s, eg_work *w, const eg_socket_facts *f, const eg_endpoint *e) { (void)s,(void)w,(void)f,(void)e; return -ENOENT; }
-void eg_stub_note_client(eg_supervisor *s, const eg_work *w, const eg_endpoint *e) { (void)s,(void)w,(void)e; }
-bool eg_stub_look_up(eg_supervisor *s, eg_work *w, const eg_endpoint *e, const uint8_t *q, size_t l) { (void)s,(void)w,(void)e,(void)q,(void)l; return false; }
-void eg_stub_ready(eg_supervisor *s, uint32_t i) { (void)s,(void)i; }
-void eg_stub_tick(eg_supervisor *s) { (void)s; }
-bool eg_stub_is_busy(const struct eg_stub *s) { (void)s; return false; }
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include "linux/stub_inside.h"
+
+struct eg_stub *eg_stub_create(void)
+{
+    void *block =
+        mmap(NULL, sizeof(eg_stub), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED) {
+        return NULL;
+    }
+    eg_stub *stub = block;
+    for (size_t i = 0; i < EG_STUB_SOCKETS; i++) {
+        stub->sockets[i] = -1;
+    }
+    for (size_t i = 0; i < EG_CONNECTIONS; i++) {
+        stub->connections[i].socket = -1;
+    }
+    return stub;
+}
+
+bool eg_stub_is_busy(const struct eg_stub *stub)
+{
+    return stub->busy > 0;
+}
+
+static socklen_t loopback_of(int family, struct sockaddr_storage *out)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+    memset(out, 0, sizeof *out);
+    if (family == AF_INET) {
+        memcpy(out, &in, sizeof in);
+        return sizeof in;
+    }
+    memcpy(out, &in6, sizeof in6);
+    return sizeof in6;
+}
+
+/* The stub's socket of this kind, opened when it is first needed. -errno. */
+static int stub_socket(eg_supervisor *supervisor, int which)
+{
+    eg_stub *stub = supervisor->stub;
+    int type = which == EG_STUB_UDP4 || which == EG_STUB_UDP6 ? SOCK_DGRAM : SOCK_STREAM;
+    int family = which == EG_STUB_UDP4 || which == EG_STUB_TCP4 ? AF_INET : AF_INET6;
+    struct sockaddr_storage address;
+
+    if (stub->sockets[which] >= 0) {
+        return stub->sockets[which];
+    }
+    int opened = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (opened < 0) {
+        return -errno;
+    }
+    socklen_t length = loopback_of(family, &address);
+    if (bind(opened, (struct sockaddr *)&address, length) != 0 || (type == SOCK_STREAM && listen(opened, 64) != 0) ||
+        eg_supervisor_watch(supervisor, opened, EG_EVENT_STUB, (uint32_t)which, EPOLLIN) != 0) {
+        int error = errno;
+        close(opened);
+        return -error;
+    }
+    return stub->sockets[which] = opened;
+}
+
+/* A socket of another network namespace does not reach us, but perhaps somebody else. */
+static bool same_network(int one, int other)
+{
+    uint64_t left = 0, right = 0;
+    socklen_t size = sizeof left;
+    if (getsockopt(one, SOL_SOCKET, EG_SO_NETNS_COOKIE, &left, &size) != 0) {
+        return false;
+    }
+    size = sizeof right;
+    return getsockopt(other, SOL_SOCKET, EG_SO_NETNS_COOKIE, &right, &size) == 0 && left == right;
+}
+
+int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                     const eg_endpoint *nameserver)
+{
+    bool tcp = facts->kind == EG_SOCKET_TCP;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+
+    if ((!tcp && facts->kind != EG_SOCKET_UDP) || facts->family != nameserver->family) {
+        return -EACCES;
+    }
+    bool ipv4 = nameserver->family == AF_INET;
+    int ours = stub_socket(supervisor, tcp ? (ipv4 ? EG_STUB_TCP4 : EG_STUB_TCP6)
+                                           : (ipv4 ? EG_STUB_UDP4 : EG_STUB_UDP6));
+    if (ours < 0) {
+        return ours;
+    }
+    memset(&address, 0, sizeof address);
+    if (!same_network(work->socket, ours) || getsockname(ours, (struct sockaddr *)&address, &length) != 0) {
+        return -EACCES;
+    }
+    work->address = address;
+    work->address_length = length;
+    return 0;
+}
+
+void eg_stub_note_client(eg_supervisor *supervisor, const eg_work *work, const eg_endpoint *nameserver)
+{
+    eg_stub *stub = supervisor->stub;
+    struct sockaddr_storage own;
+    socklen_t length = sizeof own;
+    eg_endpoint endpoint;
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    if (getsockname(work->socket, (struct sockaddr *)&own, &length) != 0 ||
+        eg_endpoint_from_sockaddr(&endpoint, &own, length) != 0 ||
+        getsockopt(work->socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
+        return; /* then it is a stranger, and gets no answer */
+    }
+    stub->clients[stub->next_client] = (eg_stub_client){
+        .port = endpoint.port, .tcp = type == SOCK_STREAM, .tid = work->tid, .nameserver = *nameserver};
+    stub->clients[stub->next_client].nameserver.path = NULL;
+    stub->next_client = (stub->next_client + 1) % EG_CLIENTS;
+}
+
+const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp)
+{
+    eg_endpoint endpoint;
+
+    if (eg_endpoint_from_sockaddr(&endpoint, from, sizeof *from) != 0 || endpoint.port == 0) {
+        return NULL;
+    }
+    for (size_t i = 1; i <= EG_CLIENTS; i++) { /* the youngest first */
+        const eg_stub_client *client = &stub->clients[(stub->next_client + EG_CLIENTS - i) % EG_CLIENTS];
+        if (client->port == endpoint.port && client->tcp == tcp) {
+            return client;
+        }
+    }
+    return NULL;
+}
+
+void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *answer, size_t length)
+{
+    uint8_t prefix[2] = {(uint8_t)(length >> 8), (uint8_t)length};
+    struct iovec vectors[2] = {{prefix, 2}, {(void *)(uintptr_t)answer, length}};
+
+    if (asker->connection != NULL) {
+        struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
+        if (eg_exempt_sendmsg(supervisor->exempt, asker->connection->socket, &message,
+                              MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)length + 2) {
+            eg_connection_close(supervisor, asker->connection); /* a client that does not read */
+            return;
+        }
+        eg_connection_go_on(supervisor, asker->connection);
+        return;
+    }
+    struct msghdr message = {.msg_name = (void *)(uintptr_t)asker->address,
+                             .msg_namelen = asker->address_length,
+                             .msg_iov = &vectors[1],
+                             .msg_iovlen = 1};
+    eg_exempt_sendmsg(supervisor->exempt, asker->stub_socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void read_datagram(eg_supervisor *supervisor, int from_socket)
+{
+    uint8_t query[EG_DNS_QUERY_MAX + 1];
+    struct sockaddr_storage from;
+    socklen_t size = sizeof from;
+
+    memset(&from, 0, sizeof from);
+    ssize_t length = recvfrom(from_socket, query, sizeof query, 0, (struct sockaddr *)&from, &size);
+    const eg_stub_client *known = length < 0 ? NULL : eg_stub_find_client(supervisor->stub, &from, false);
+    if (known == NULL) {
+        return;
+    }
+    eg_stub_client client = *known; /* its slot can be used again meanwhile */
+    eg_asker asker = {.tid = client.tid,
+                      .nameserver = &client.nameserver,
+                      .stub_socket = from_socket,
+                      .address = &from,
+                      .address_length = size};
+    eg_stub_ask(supervisor, &asker, query, (size_t)length);
+}
+
+void eg_stub_ready(eg_supervisor *supervisor, uint32_t index)
+{
+    eg_stub *stub = supervisor->stub;
+
+    if (index >= EG_STUB_EXCHANGE) {
+        if (index - EG_STUB_EXCHANGE < EG_EXCHANGES) {
+            eg_exchange_ready(supervisor, &stub->exchanges[index - EG_STUB_EXCHANGE]);
+        }
+    } else if (index >= EG_STUB_CONNECTION) {
+        if (index - EG_STUB_CONNECTION < EG_CONNECTIONS) {
+            eg_connection_ready(supervisor, &stub->connections[index - EG_STUB_CONNECTION]);
+        }
+    } else if (index == EG_STUB_UDP4 || index == EG_STUB_UDP6) {
+        read_datagram(supervisor, stub->sockets[index]);
+    } else if (index < EG_STUB_SOCKETS) {
+        eg_connection_accept(supervisor, stub->sockets[index]);
+    }
+}
+
+void eg_stub_tick(eg_supervisor *supervisor)
+{
+    eg_stub *stub = supervisor->stub;
+    int64_t now = stub->busy > 0 ? eg_now_ms() : 0;
+
+    for (size_t i = 0; stub->busy > 0 && i < EG_EXCHANGES; i++) {
+        eg_exchange *exchange = &stub->exchanges[i];
+        if (exchange->step != EG_EXCHANGE_FREE && now >= exchange->deadline_ms) {
+            eg_stub_connection *connection = exchange->connection;
+            eg_exchange_end(supervisor, exchange);
+            if (connection != NULL) {
+                eg_connection_close(supervisor, connection);
+            }
+        }
+    }
+    for (size_t i = 0; stub->busy > 0 && i < EG_CONNECTIONS; i++) {
+        eg_stub_connection *connection = &stub->connections[i];
+        if (connection->socket >= 0 && now - connection->heard_ms > EG_IDLE_MS) {
+            eg_connection_close(supervisor, connection);
+        }
+    }
+}

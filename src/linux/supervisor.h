@@ -22,6 +22,7 @@ typedef struct eg_kernel_counts {
     /* UDP connects of fresh sockets that were refused. libc sorts addresses with them and
      * sends nothing (RFC 6724), so they are no violations. */
     _Atomic uint64_t probes;
+    _Atomic uint64_t probes_elsewhere; /* those of them that were not for loopback */
     _Atomic uint64_t names_refused;
 } eg_kernel_counts;
 
@@ -64,6 +65,7 @@ typedef struct eg_supervisor {
     void (*on_refusal)(void *context, const eg_violation *violation); /* may be NULL */
     void (*on_event)(void *context);                                  /* EG_EVENT_OTHER is readable */
     void *context;
+    int64_t hosts_again_ms;
     size_t held_count;
     eg_targets targets;
     struct eg_stub *stub;

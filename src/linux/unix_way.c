@@ -58,7 +58,7 @@ int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *wo
     return 0;
 }
 
-eg_reason eg_unix_way_judge(const eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial,
+eg_reason eg_unix_way_judge(eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial,
                             const eg_unix_way *way)
 {
     eg_dial judged = *dial;

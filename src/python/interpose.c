@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "python/copies.h"
 #include "python/routes.h"
 
 /* Process-wide, because the tables are. Written by install() alone, before the swap. */
@@ -74,40 +75,6 @@ static int check_one_object(void)
     return 0;
 }
 
-/* Code that ran earlier may have loaded a copy of the module (in 3.11 that even takes the
- * place in sys.modules): its types have tables of their own, and no route leads there. */
-static int check_no_copy(void)
-{
-    PyObject *types = PyObject_CallMethod((PyObject *)&PyBaseObject_Type, "__subclasses__", NULL);
-    int done = -1;
-
-    if (types == NULL || !PyList_Check(types)) {
-        goto done;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(types); i++) {
-        PyObject *type = PyList_GET_ITEM(types, i), *method;
-        if (!PyType_Check(type) || strcmp(((PyTypeObject *)type)->tp_name, "_socket.socket") != 0) {
-            continue;
-        }
-        method = PyObject_GetAttrString(type, "connect");
-        if (method == NULL) {
-            goto done;
-        }
-        bool is_copy = Py_IS_TYPE(method, &PyMethodDescr_Type) &&
-                       ((PyMethodDescrObject *)method)->d_method != eg_swaps[EG_ROUTE_CONNECT].definition;
-        Py_DECREF(method);
-        if (is_copy) {
-            PyErr_SetString(PyExc_RuntimeError,
-                            "egressguard cannot install: a second copy of the socket module was loaded earlier");
-            goto done;
-        }
-    }
-    done = 0;
-done:
-    Py_XDECREF(types);
-    return done;
-}
-
 int eg_interpose_find(void)
 {
     PyObject *module = PyImport_ImportModule("_socket");
@@ -135,7 +102,12 @@ int eg_interpose_find(void)
     if (check_one_object() < 0) {
         goto done;
     }
-    done = check_no_copy();
+    if (eg_copies_are_loaded(eg_swaps[EG_ROUTE_CONNECT].definition)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "egressguard cannot install: a second copy of the socket module was loaded earlier");
+        goto done;
+    }
+    done = 0;
 done:
     Py_DECREF(module);
     return done;
@@ -186,31 +158,33 @@ int eg_interpose_is_known(eg_route route)
     return check(route, false);
 }
 
+/* The type's own dictionary: borrowed, NULL where it has none. */
+static PyObject *own_dict(PyObject *type)
+{
+    return ((PyTypeObject *)type)->tp_dict;
+}
+
+/* A descriptor is of the class it was made for, wherever else a reference to it was put. So
+ * the classes that bring native methods are told from those that only carry one around. */
 bool eg_interpose_owns(PyObject *socket)
 {
     PyObject *bases = Py_TYPE(socket)->tp_mro;
     bool owns = false;
 
     for (Py_ssize_t i = 0; bases != NULL && i < PyTuple_GET_SIZE(bases); i++) {
-        PyObject *base = PyTuple_GET_ITEM(bases, i), *method;
-        if (!PyType_Check(base) || strcmp(((PyTypeObject *)base)->tp_name, "_socket.socket") != 0) {
+        PyObject *base = PyTuple_GET_ITEM(bases, i);
+        PyObject *dict = PyType_Check(base) ? own_dict(base) : NULL;
+        PyObject *method = dict == NULL ? NULL : PyDict_GetItemString(dict, "connect");
+        if (method == NULL || !Py_IS_TYPE(method, &PyMethodDescr_Type) ||
+            (PyObject *)PyDescr_TYPE(method) != base) {
             continue;
         }
-        method = PyObject_GetAttrString(base, "connect");
-        if (method == NULL) {
-            PyErr_Clear(); /* no socket type after all */
+        if (((PyMethodDescrObject *)method)->d_method != eg_swaps[EG_ROUTE_CONNECT].definition) {
             return false;
         }
-        /* A Python class can carry the name too; only the real thing has the descriptor. */
-        if (Py_IS_TYPE(method, &PyMethodDescr_Type)) {
-            owns = ((PyMethodDescrObject *)method)->d_method == eg_swaps[EG_ROUTE_CONNECT].definition;
-        }
-        Py_DECREF(method);
-        if (owns) {
-            return true;
-        }
+        owns = true;
     }
-    return false;
+    return owns;
 }
 
 PyObject *eg_interpose_module_of(PyObject *socket)

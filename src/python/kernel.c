@@ -18,8 +18,9 @@ static PyObject *counts_dict(const eg_kernel_counts *counts)
 {
     static const eg_kernel_counts none;
     counts = counts == NULL ? &none : counts;
-    return Py_BuildValue("{sKsKsKsK}", "judged", count(&counts->judged), "refused", count(&counts->refused), "probes",
-                         count(&counts->probes), "names_refused", count(&counts->names_refused));
+    return Py_BuildValue("{sKsKsKsKsK}", "judged", count(&counts->judged), "refused", count(&counts->refused),
+                         "probes", count(&counts->probes), "probes_elsewhere", count(&counts->probes_elsewhere),
+                         "names_refused", count(&counts->names_refused));
 }
 
 PyObject *eg_kernel_install(PyObject *module, PyObject *unused)
@@ -29,7 +30,7 @@ PyObject *eg_kernel_install(PyObject *module, PyObject *unused)
     int done;
 
     (void)module, (void)unused;
-    if (state == NULL) {
+    if (state == NULL || state->observing) {
         PyErr_SetString(PyExc_RuntimeError, "egressguard.install_kernel(): call egressguard.install() first");
         return NULL;
     }

@@ -60,10 +60,11 @@ bool eg_resolve_read_answer(PyObject *answer, eg_endpoint *out)
     return eg_endpoint_from_number(text, strlen(text), out);
 }
 
-/* Does this machine have a route to the address? A UDP connect sends nothing. */
+/* Does this machine have a route to the address? A UDP connect sends nothing; port 0 names no
+ * service, so the kernel layer lets it pass. */
 static bool is_reachable(const eg_address *address)
 {
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
     int probe = socket(AF_INET6, SOCK_DGRAM, 0);
     if (probe < 0) {
         return false;

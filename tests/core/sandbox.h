@@ -116,12 +116,12 @@ HELPER void sandbox_enter(void)
 }
 
 /* The first line of a test that needs the sandbox. */
-#define NEEDS_SANDBOX()                                                              \
-    do {                                                                             \
-        if (sandbox_missing[0] != '\0') {                                            \
+#define NEEDS_SANDBOX()                                                                    \
+    do {                                                                                   \
+        if (sandbox_missing[0] != '\0') {                                                  \
             print_message("  skipped: this machine does not give %s\n", sandbox_missing); \
-            skip();                                                                  \
-        }                                                                            \
+            skip();                                                                        \
+        }                                                                                  \
     } while (0)
 
 /* No descriptor can be opened between these two: what the kernel and /etc say is unknown. */

@@ -133,6 +133,37 @@ static void another_family_is_only_named(void **unused)
     assert_int_equal(read_endpoint(&other, 2, 0).family, AF_UNSPEC);
 }
 
+static void a_socket_address_survives_the_way_there_and_back(void **unused)
+{
+    (void)unused;
+    eg_endpoint ipv4 = endpoint_of("192.0.2.33", 65534), ipv6 = endpoint_of("2001:db8::1", 258), back;
+    eg_endpoint mapped = endpoint_of("::ffff:192.0.2.33", 80);
+    ipv6.scope_id = 0x01020304;
+    ipv6.flow_info = 0x12345;
+    const eg_endpoint *const endpoints[] = {&ipv4, &ipv6, &mapped};
+    for (size_t i = 0; i < COUNT_OF(endpoints); i++) {
+        struct sockaddr_storage storage;
+        memset(&storage, 0xee, sizeof storage);
+        size_t length = eg_endpoint_to_sockaddr(endpoints[i], &storage);
+        assert_int_equal(length, i == 0 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+        assert_int_equal(storage.ss_family, endpoints[i]->family);
+        back = read_endpoint(&storage, length, 0);
+        assert_memory_equal(&back, endpoints[i], sizeof back);
+    }
+}
+
+static void only_ip_endpoints_become_socket_addresses(void **unused)
+{
+    (void)unused;
+    static const uint16_t families[] = {AF_UNSPEC, AF_UNIX, AF_NETLINK, 40};
+    for (size_t i = 0; i < COUNT_OF(families); i++) {
+        struct sockaddr_storage storage = {.ss_family = 4711};
+        eg_endpoint endpoint = {.family = families[i]};
+        assert_int_equal(eg_endpoint_to_sockaddr(&endpoint, &storage), 0);
+        assert_int_equal(storage.ss_family, 4711);
+    }
+}
+
 /* ---- embedded IPv4 ---- */
 
 static const struct {
@@ -284,6 +315,8 @@ int main(void)
         cmocka_unit_test(a_unix_path_may_fill_its_socket_address),
         cmocka_unit_test(netlink_keeps_its_destination),
         cmocka_unit_test(another_family_is_only_named),
+        cmocka_unit_test(a_socket_address_survives_the_way_there_and_back),
+        cmocka_unit_test(only_ip_endpoints_become_socket_addresses),
         cmocka_unit_test(every_way_to_embed_ipv4_is_read),
         cmocka_unit_test(what_embeds_nothing_says_so),
         cmocka_unit_test(addresses_have_their_canonical_text),

@@ -92,6 +92,34 @@ static void a_grant_for_a_record_that_is_not_there_opens_nothing(void **unused)
     eg_state_destroy(state);
 }
 
+static void a_pair_is_remembered_as_it_was_given(void **unused)
+{
+    (void)unused;
+    eg_state *state = state_of_ports(3);
+    eg_address address = address_of("192.0.2.1"), other = address_of("192.0.2.2"), far = address_of("2001:db8::c000:201");
+    assert_false(eg_grants_has(&state->grants, &address, 0));
+    assert_int_equal(eg_grants_add(&state->grants, &address, 1), 0);
+    assert_true(eg_grants_has(&state->grants, &address, 1));
+    assert_false(eg_grants_has(&state->grants, &address, 0));
+    assert_false(eg_grants_has(&state->grants, &address, 2));
+    assert_false(eg_grants_has(&state->grants, &other, 1));
+    assert_false(eg_grants_has(&state->grants, &far, 1));
+    eg_state_destroy(state);
+}
+
+static void what_was_only_observed_opens_nothing(void **unused)
+{
+    (void)unused;
+    eg_state *state = state_of_ports(1);
+    eg_address address = address_of("192.0.2.1");
+    assert_int_equal(eg_grants_add(&state->grants, &address, EG_RECORD_OBSERVED), 0);
+    assert_true(eg_grants_has(&state->grants, &address, EG_RECORD_OBSERVED));
+    assert_false(eg_grants_has(&state->grants, &address, 0));
+    assert_false(covers(state, &address, 1));
+    assert_false(covers(state, &address, EG_ANY_PORT));
+    eg_state_destroy(state);
+}
+
 /* One address has EG_GRANT_WAYS places: one more name for it, and the oldest goes. */
 static void the_oldest_grant_goes_first(void **unused)
 {
@@ -317,6 +345,8 @@ int main(void)
         cmocka_unit_test(a_grant_opens_the_ports_of_its_name_alone),
         cmocka_unit_test(an_address_is_granted_whole),
         cmocka_unit_test(a_grant_for_a_record_that_is_not_there_opens_nothing),
+        cmocka_unit_test(a_pair_is_remembered_as_it_was_given),
+        cmocka_unit_test(what_was_only_observed_opens_nothing),
         cmocka_unit_test(the_oldest_grant_goes_first),
         cmocka_unit_test(giving_a_grant_again_takes_no_place),
         cmocka_unit_test(the_table_is_bounded_and_the_young_stay),

@@ -1,6 +1,8 @@
 /* What this machine is: own addresses from the kernel, nameservers and hosts from /etc. */
 #include "sandbox.h"
 
+#include <sys/stat.h>
+
 #include "core/machine.h"
 
 /* ---- own addresses ---- */
@@ -178,8 +180,8 @@ static void nameservers_are_those_that_libc_asks(void **unused)
             sandbox_file("/etc/resolv.conf", nameservers[i].file);
         }
         errno = 4711;
-        bool found = eg_machine_is_nameserver(&address);
-        ROW(found == nameservers[i].expected, "%s", nameservers[i].what);
+        eg_nameserver found = eg_machine_is_nameserver(&address);
+        ROW(found == (nameservers[i].expected ? EG_NAMESERVER_YES : EG_NAMESERVER_NO), "%s", nameservers[i].what);
         ROW(errno == 4711, "%s: errno is changed", nameservers[i].what);
     }
     unlink("/etc/resolv.conf");
@@ -197,19 +199,38 @@ static void a_nameserver_is_found_behind_a_line_of_any_length(void **unused)
         memset(file, 'x', length);
         strcpy(file + length, "\nnameserver 203.0.113.53\nnameserver 1.1.1.1");
         sandbox_file("/etc/resolv.conf", file);
-        ROW(eg_machine_is_nameserver(&address), "behind %zu bytes", length);
+        ROW(eg_machine_is_nameserver(&address) == EG_NAMESERVER_YES, "behind %zu bytes", length);
         address = address_of("1.1.1.1");
-        ROW(eg_machine_is_nameserver(&address), "the last behind %zu bytes", length);
+        ROW(eg_machine_is_nameserver(&address) == EG_NAMESERVER_YES, "the last behind %zu bytes", length);
         address = address_of("203.0.113.53");
         /* The end of a line that is too long is not a line. */
         memset(file, ' ', length);
         strcpy(file + length, "nameserver 203.0.113.53");
         file[0] = 'x';
         sandbox_file("/etc/resolv.conf", file);
-        ROW(!eg_machine_is_nameserver(&address), "at the end of a line of %zu bytes", length);
+        ROW(eg_machine_is_nameserver(&address) == EG_NAMESERVER_NO, "at the end of a line of %zu bytes", length);
     }
     unlink("/etc/resolv.conf");
     FINISH_ROWS();
+}
+
+static void nameservers_that_cannot_be_read_are_unknown(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_address address = address_of("203.0.113.53"), loopback = address_of("127.0.0.1");
+    sandbox_file("/etc/resolv.conf", "nameserver 203.0.113.53\n");
+    descriptors_are_used_up();
+    eg_nameserver listed = eg_machine_is_nameserver(&address), other = eg_machine_is_nameserver(&loopback);
+    descriptors_are_back();
+    assert_int_equal(listed, EG_NAMESERVER_UNKNOWN);
+    assert_int_equal(other, EG_NAMESERVER_UNKNOWN);
+    /* It opens, and every read of it fails. */
+    unlink("/etc/resolv.conf");
+    assert_int_equal(mkdir("/etc/resolv.conf", 0755), 0);
+    listed = eg_machine_is_nameserver(&loopback);
+    assert_int_equal(rmdir("/etc/resolv.conf"), 0);
+    assert_int_equal(listed, EG_NAMESERVER_UNKNOWN);
 }
 
 /* ---- hosts ---- */
@@ -340,6 +361,7 @@ int main(void)
         cmocka_unit_test(many_addresses_do_not_answer_for_each_other),
         cmocka_unit_test(nameservers_are_those_that_libc_asks),
         cmocka_unit_test(a_nameserver_is_found_behind_a_line_of_any_length),
+        cmocka_unit_test(nameservers_that_cannot_be_read_are_unknown),
         cmocka_unit_test(hosts_give_the_addresses_of_a_name_in_their_order),
         cmocka_unit_test(no_more_addresses_are_given_than_there_is_room_for),
         cmocka_unit_test(hosts_give_the_names_of_an_address),

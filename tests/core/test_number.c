@@ -158,12 +158,43 @@ static void the_c_library_agrees(void **unused)
     FINISH_ROWS();
 }
 
+/* The fast way for four decimal numbers must read what inet_pton(3) reads, to the byte. */
+static void four_decimal_numbers_are_read_as_inet_pton_does(void **unused)
+{
+    (void)unused;
+    static const char *const texts[] = {
+        "0.0.0.0",     "1.2.3.4",     "9.9.9.9",   "10.20.30.40", "99.99.99.99", "100.101.109.199", "255.255.255.255", "249.250.0.5",
+        "256.0.0.0",   "0.256.0.0",   "0.0.0.256", "299.0.0.0",   "300.0.0.0",   "999.0.0.0",       "1000.0.0.0",      "0.0.0.1000",
+        "00.0.0.0",    "01.0.0.0",    "0.0.0.00",  "0.0.0.01",    "1.02.3.4",    "1.2.3.",          "1.2.3",           "1.2.3.4.",
+        "1.2.3.4.5",   ".1.2.3.4",    "1..2.3",    "1.2..3",      "",            ".",               "...",             "1",
+        "1.2.3.4 ",    " 1.2.3.4",    "1.2.3.4a",  "a.2.3.4",     "1.2.3.a",     "1.2.3.4:80",      "1.2.3.-4",        "+1.2.3.4",
+        "1,2.3.4",     "1/2.3.4",     "1:2.3.4",   "1.2.3.4/8",   "0x1.2.3.4",   "/.0.0.0",         ":.0.0.0",         "1a.2.3.4",
+        "10a.2.3.4",   "1.2.3.4\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        eg_address address = address_of("2001:db8::1"), before = address;
+        uint8_t ipv4[4];
+        bool wanted = inet_pton(AF_INET, texts[i], ipv4) == 1;
+        bool read = eg_address_parse_ipv4(texts[i], strlen(texts[i]), &address);
+        eg_address expected = wanted ? eg_address_from_ipv4(ipv4) : before;
+        ROW(read == wanted, "'%s'", texts[i]);
+        ROW(eg_address_equal(&address, &expected), "'%s' is another address", texts[i]);
+    }
+    FINISH_ROWS();
+    eg_address address;
+    assert_true(eg_address_parse_ipv4("1.2.3.45", 7, &address)); /* by its length alone */
+    assert_int_equal(address.bytes[15], 4);
+    assert_false(eg_address_parse_ipv4("1.2.3.4", 6, &address));
+    assert_false(eg_address_parse_ipv4(TEXT("1.2.3.4\0"), &address));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_spelling_of_a_number_is_one),
         cmocka_unit_test(nothing_else_is_a_number),
         cmocka_unit_test(the_c_library_agrees),
+        cmocka_unit_test(four_decimal_numbers_are_read_as_inet_pton_does),
     };
     return cmocka_run_group_tests_name("number", tests, NULL, NULL);
 }

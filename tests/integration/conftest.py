@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ import children  # noqa: E402  the line above makes it importable
 from consumertools import laboratory  # noqa: E402
 from consumertools.network import Network  # noqa: E402
 from consumertools.project import Project  # noqa: E402
+from consumertools.recipes import write_recipes  # noqa: E402
 from labtools.lab import Lab  # noqa: E402
 
 
@@ -46,3 +49,23 @@ def network() -> Iterator[Network]:
 def lab() -> Iterator[Lab]:
     """Return the laboratory: what leaves is seen on a real wire, and no packet reaches the machine's own network."""
     yield from laboratory.opened()
+
+
+@pytest.fixture(scope="session")
+def temporal(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a Temporal server in the network; return a folder with what its workers import."""
+    folder = tmp_path_factory.mktemp("temporal")
+    program = Path(sys.executable).with_name("temporal")
+    server = network.start(folder, program, "server", "start-dev", "--headless", "--log-level", "error")
+    network.wait_for_port(server, 7233)
+    server.wait_for("Temporal Server:")
+    write_recipes(folder)
+    for name in ("dials", "flows", "workers", "temporal_scenarios"):
+        shutil.copy(HERE / "consumertools" / f"{name}.py", folder)
+    return folder
+
+
+@pytest.fixture
+def temporal_scenario(network: Network, temporal: Path) -> Callable[[str], Any]:
+    """Return what runs a scenario of `temporal_scenarios.py` in a worker process, and returns what that told."""
+    return lambda name: network.python(temporal / "temporal_scenarios.py", name).last()

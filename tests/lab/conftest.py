@@ -26,12 +26,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("lab")
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    """Return the laboratory; where it cannot be had, skip with the reason, but fail in CI."""
+def build() -> Lab:
+    """Build a laboratory; where it cannot be had, skip with the reason, but fail in CI."""
     try:
-        laboratory = Lab(find_way())
+        return Lab(find_way())
     except Impossible as reason:
         give_up(reason, os.environ)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Return the laboratory that the cases share."""
+    laboratory = build()
+    yield laboratory
+    laboratory.close()
+
+
+@pytest.fixture
+def lab_of_its_own() -> Iterator[Lab]:
+    """Return a laboratory for a case after which the kernel of inside would go on talking."""
+    laboratory = build()
     yield laboratory
     laboratory.close()

@@ -5,6 +5,8 @@ No suffix and no alias of a listed name, no question about this machine, no mess
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from labtools.addresses import DNSMASQ, DNSMASQ6, INSIDE, INSIDE6, SCRIPTED
@@ -18,11 +20,13 @@ LOOKUPS = {
     "gethostbyname_ex": "socket.gethostbyname_ex({name})",
     "connect": "tcp().connect(({name}, 443))",
     "sendto": "udp().sendto(b'x', ({name}, 443))",
+    "trio": "import trio; trio.run(trio.open_tcp_stream, {name}, 443)",
+    "gevent": "import gevent.socket; gevent.socket.create_connection(({name}, 443), 2)",
     "asyncio": "asyncio.run(asyncio.wait_for(asyncio.open_connection({name}, 443), 9))",
 }
 
 # A listed name is looked up as it is listed, whatever the machine and the environment say about suffixes and aliases.
-WAYS_TO_A_SUFFIX = {
+WAYS_TO_A_SUFFIX: dict[str, dict[str, Any]] = {
     "search and ndots in resolv.conf": {"resolv": f"search corp.test\noptions ndots:5\n{BY_DNSMASQ}"},
     "LOCALDOMAIN and RES_OPTIONS": {"environment": {"LOCALDOMAIN": "corp.test", "RES_OPTIONS": "ndots:15"}},
     "the same, set before the guard": {"before": "os.environ.update(LOCALDOMAIN='corp.test', RES_OPTIONS='ndots:15')"},
@@ -94,7 +98,7 @@ MESSAGES = [
         ("an inverse query", "question(API, flags=0x0800)"),
         ("an answer", "question(API, flags=0x8180)"),
         ("with bytes behind it", f"question(API, tail={SECRET})"),
-        ("with a record behind it", ("question(API, additional=1, tail=b'\\xc0\\x0c' + struct.pack('!HHIH', 16, 1, 0, 6)"
+        ("with a record after it", ("question(API, additional=1, tail=b'\\xc0\\x0c' + struct.pack('!HHIH', 16, 1, 0, 6)"
          f" + {SECRET})")),
         ("with an answer behind it", ("question(API)[:6] + b'\\0\\1' + question(API)[8:] + b'\\xc0\\x0c'"
          f" + struct.pack('!HHIH', 16, 1, 0, 6) + {SECRET}")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from labtools.addresses import API, API6, SILENT
@@ -189,7 +191,7 @@ time.sleep(1)
 result.append(socket.gethostbyname("one.test"))
 result += attempts(lambda: socket.create_connection(("one.test", 443), 2))
 """
-    rules = {NAME: {"A": [[API]], "delay": 1.5}, "one.test": {"A": [["203.0.113.11"]]}}
+    rules: dict[str, dict[str, Any]] = {NAME: {"A": [[API]], "delay": 1.5}, "one.test": {"A": [["203.0.113.11"]]}}
     resolv = "options timeout:1 attempts:1\n" + BY_SCRIPT
     outcome = lab.run(code, guard=guard, allow=(f"{NAME}:443", "one.test:443"), resolv=resolv, rules=rules)
     assert outcome.report["result"] == ["gaierror", "203.0.113.11", ""], outcome

@@ -91,6 +91,15 @@ class Server:
         """Return what it printed, the end of it."""
         return self.log.read_text(errors="replace")[-4000:]
 
+    def wait_for(self, text: str) -> None:
+        """Wait until it printed this."""
+        end = time.monotonic() + SECONDS
+        while text not in self.output():
+            self.must_run()
+            if time.monotonic() > end:
+                raise TimeoutError(f"no {text!r} from the server\n{self.output()}")
+            time.sleep(0.05)
+
     def must_run(self) -> None:
         """Raise where it ended by itself."""
         if self.process.poll() is not None:

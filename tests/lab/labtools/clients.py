@@ -51,6 +51,14 @@ def once():
         return hello(s)
 PORT = 443
 """),
+    Client("two steps, canonical name", """
+def once():
+    flags = socket.AI_CANONNAME | socket.AI_ADDRCONFIG
+    for family, kind, protocol, name, address in socket.getaddrinfo(API, "https", 0, socket.SOCK_STREAM, 0, flags):
+        s = socket.socket(family, kind, protocol)
+        if s.connect_ex(address) == 0:
+            return hello(s)
+"""),
     Client("two steps, no port", """
 def once():
     s = tcp()

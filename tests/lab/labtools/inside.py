@@ -27,7 +27,6 @@ MOUNTS = (
 )
 SETTINGS = {
     "ping_group_range": "0 0",  # ICMP through a datagram socket is an attack too: let it be possible
-    "igmp_qrv": "1",  # announce once, not again in the middle of the next case
 }
 QUIET_STATES = {"06", "0A"}  # TIME_WAIT says nothing any more, LISTEN never did
 

@@ -123,7 +123,7 @@ class Lab:
         before: str = "",
         resolv: str = BY_DNSMASQ,
         hosts: str = HOSTS_FILE,
-        rules: dict[str, dict[str, Any]] | None = None,
+        rules: Mapping[str, Mapping[str, Any]] | None = None,
         environment: dict[str, str] | None = None,
         timeout: float = 40,
     ) -> Outcome:

@@ -147,7 +147,7 @@ class Outside:
         """Run one case: its rules, its files, its process, and what was on the wire from its start to its end."""
         for server in self.servers:
             if server.poll() is not None:
-                raise RuntimeError(f"{server.args} ended with {server.returncode}")
+                raise RuntimeError(f"{server.args!r} ended with {server.returncode}")
         self.count += 1
         outside, loopback = (self.folder / f"case-{self.count}-{name}.pcap" for name in ("outside", "loopback"))
         self.nameserver.ask(rules=request["rules"])

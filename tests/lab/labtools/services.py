@@ -90,5 +90,5 @@ def wait_for_port(address: str, port: int, process: subprocess.Popen[bytes]) -> 
             return
         except OSError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{process.args} does not answer on {address} port {port}: {error}") from error
+                raise RuntimeError(f"{process.args!r} does not answer on {address} port {port}: {error}") from error
             time.sleep(0.02)

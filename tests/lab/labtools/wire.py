@@ -157,7 +157,8 @@ def is_plain_question(message: bytes) -> bool:
 
 def read_name(message: bytes, at: int) -> tuple[str, int]:
     """Return the name at an offset, lower case, and where it ends. A dot inside a label is shown as such."""
-    labels, end, hops = [], -1, 0
+    labels: list[str] = []
+    end, hops = -1, 0
     while True:
         length = message[at]
         if length >= 0xC0:

@@ -1,0 +1,107 @@
+/* What the files of the stub share. */
+#ifndef EG_LINUX_STUB_INSIDE_H
+#define EG_LINUX_STUB_INSIDE_H
+
+#include "core/dns_answer.h"
+#include "linux/stub.h"
+
+#define EG_CLIENTS 1024    /* sockets that were redirected, the oldest goes */
+#define EG_CONNECTIONS 32  /* TCP clients at a time */
+#define EG_EXCHANGES 128   /* questions under way */
+#define EG_ANSWER_MAX 65535u
+#define EG_EXCHANGE_MS 5000
+#define EG_LOOK_UP_MS 1500
+#define EG_IDLE_MS 30000
+
+/* Indexes of EG_EVENT_STUB. */
+enum { EG_STUB_UDP4, EG_STUB_UDP6, EG_STUB_TCP4, EG_STUB_TCP6, EG_STUB_SOCKETS };
+#define EG_STUB_CONNECTION 100u
+#define EG_STUB_EXCHANGE 1000u
+
+/* A socket that was redirected here, by the port that it has since. */
+typedef struct eg_stub_client {
+    uint16_t port; /* 0: none */
+    bool tcp;
+    int32_t tid;
+    eg_endpoint nameserver; /* the one it dialled */
+} eg_stub_client;
+
+/* A TCP client: its bytes until they make a question. */
+typedef struct eg_stub_connection {
+    int socket; /* -1: free */
+    bool busy;  /* a question is under way; the next waits in `bytes` */
+    bool asking; /* questions are being taken from `bytes` */
+    eg_stub_client client;
+    int64_t heard_ms;
+    size_t length;
+    uint8_t bytes[2 * (EG_DNS_QUERY_MAX + 2)];
+} eg_stub_connection;
+
+typedef enum eg_exchange_step {
+    EG_EXCHANGE_FREE = 0,
+    EG_EXCHANGE_UDP,
+    EG_EXCHANGE_TCP_CONNECT,
+    EG_EXCHANGE_TCP_READ,
+} eg_exchange_step;
+
+/* One question on its way to the nameserver that was asked. */
+typedef struct eg_exchange {
+    eg_exchange_step step;
+    int socket;
+    int32_t tid;
+    int64_t deadline_ms;
+    eg_endpoint nameserver;
+    eg_dns_question asked;  /* with our id */
+    uint16_t client_id;
+    bool listed;            /* its addresses become grants of `match` */
+    eg_name_match match;
+    /* Who gets the answer: a held call, a connection, or an address at a UDP socket. */
+    uint64_t work_id;
+    eg_stub_connection *connection;
+    int stub_socket;
+    struct sockaddr_storage client;
+    socklen_t client_length;
+    size_t query_length;
+    uint8_t query[EG_DNS_QUERY_MAX + 2]; /* behind two bytes of length, for TCP */
+    size_t answer_length;
+    uint8_t answer[EG_ANSWER_MAX + 2];
+} eg_exchange;
+
+typedef struct eg_stub {
+    int sockets[EG_STUB_SOCKETS];
+    size_t busy; /* exchanges and connections in use */
+    size_t next_client;
+    eg_stub_client clients[EG_CLIENTS];
+    eg_stub_connection connections[EG_CONNECTIONS];
+    eg_exchange exchanges[EG_EXCHANGES];
+} eg_stub;
+
+/* A question as it came: where its answer goes is in `to`, a filled part of an exchange. */
+typedef struct eg_asker {
+    int32_t tid;
+    const eg_endpoint *nameserver;
+    eg_stub_connection *connection;
+    int stub_socket;
+    const struct sockaddr_storage *address;
+    socklen_t address_length;
+} eg_asker;
+
+/* Judge a question and answer it or send it on. */
+void eg_stub_ask(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *query, size_t length);
+
+void eg_exchange_ready(eg_supervisor *supervisor, eg_exchange *exchange);
+void eg_exchange_end(eg_supervisor *supervisor, eg_exchange *exchange);
+
+/* Give an answer to whoever asked. */
+void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *answer, size_t length);
+
+/* The connection's question was answered: read on. */
+void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connection);
+void eg_connection_accept(eg_supervisor *supervisor, int listener);
+void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection);
+void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection);
+
+/* Who was redirected with this port; NULL for a stranger. */
+const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp);
+
+#endif

@@ -1,0 +1,126 @@
+"""Socket options and control messages that send elsewhere than the address says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import children
+import pytest
+
+# Numbers of linux/in.h, linux/in6.h and RFC 2292: the `socket` module lacks some of the names.
+OPTIONS = {
+    "IP_OPTIONS": ("AF_INET", 0, 4, "b'\\x83\\x07\\x04' + bytes([203, 0, 113, 5]) + b'\\0'"),  # loose source route
+    "IPV6_RTHDR": ("AF_INET6", 41, 57, "rthdr"),
+    "IPV6_2292RTHDR": ("AF_INET6", 41, 5, "1"),
+    "IPV6_2292PKTOPTIONS": ("AF_INET6", 41, 6, "cmsg"),
+}
+# Without privileges the kernel refuses some of these by itself; those then are no attack.
+WORKS_UNGUARDED = {"IP_OPTIONS", "IPV6_RTHDR"}
+PREAMBLE = """
+import socket, struct, sys
+from inside import tell, word
+if sys.argv[1] == "guarded":
+    import egressguard
+    egressguard.install(())
+# Type 2 with the segments left that Mobile IPv6 allows to everybody (RFC 6275): one address, its own length in 8 bytes.
+rthdr = struct.pack("BBBBI", 0, 2, 2, 1, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8::66")
+cmsg = struct.pack("=QII", 16 + len(rthdr), 41, 57) + rthdr
+"""
+
+
+def guarded_and_not(source: str) -> tuple[Any, Any]:
+    """Return what the source told without and with the guard. It sets options; it sends nothing."""
+    return tuple(children.python(PREAMBLE + source, mode).last() for mode in ("unguarded", "guarded"))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_routing_option_is_refused(option: str) -> None:
+    """By every way to write level, option and value."""
+    family, level, number, value = OPTIONS[option]
+    free, held = guarded_and_not(f"""
+class Index:
+    def __init__(self, value): self.value = value
+    def __index__(self): return self.value
+one = socket.socket(socket.{family})
+value = {value}
+data = value if isinstance(value, int) else bytearray(value)
+words = [word(lambda: one.setsockopt({level}, {number}, value)), word(lambda: one.setsockopt({level}, {number}, data)),
+         word(lambda: one.setsockopt(Index({level}), Index({number}), value)),
+         word(lambda: one.setsockopt({level}, {number}, None, 24)),
+         word(lambda: socket.socket.setsockopt(one, {level}, {number}, value)),
+         word(lambda: super(socket.socket, one).setsockopt({level}, {number}, value))]
+tell(words)
+""")
+    assert set(held) == {"routing"}
+    if option in WORKS_UNGUARDED:
+        assert free[0] == "done"
+
+
+def test_an_index_that_changes_its_mind_is_asked_once() -> None:
+    """The number that was judged is the number that is set: the second answer would be IP_OPTIONS."""
+    _, held = guarded_and_not("""
+class Fickle:
+    def __init__(self, *values): self.values = list(values)
+    def __index__(self): return self.values.pop(0)
+one = socket.socket()
+route = b"\\x83\\x07\\x04" + bytes([203, 0, 113, 5]) + b"\\0"
+tell([word(lambda: one.setsockopt(Fickle(0, 0), Fickle(1, 4), 0)), one.getsockopt(0, 4, 64).hex(),
+      word(lambda: one.setsockopt(0, Fickle(4, 1), route))])
+""")
+    assert held == ["done", "", "routing"]
+
+
+def test_other_options_pass() -> None:
+    """What servers and clients set every day."""
+    free, held = guarded_and_not("""
+one, six = socket.socket(), socket.socket(socket.AF_INET6)
+S = socket
+tell([word(lambda: one.setsockopt(S.SOL_SOCKET, S.SO_REUSEADDR, 1)), word(lambda: one.setsockopt(S.IPPROTO_TCP, 1, True)),
+      word(lambda: one.setsockopt(S.SOL_SOCKET, S.SO_LINGER, struct.pack("ii", 1, 0))),
+      word(lambda: six.setsockopt(S.IPPROTO_IPV6, S.IPV6_V6ONLY, 0)), word(lambda: one.setsockopt(0, 1, 16)),
+      word(lambda: one.setsockopt(S.SOL_SOCKET, S.SO_BINDTODEVICE, None, 0)),
+      one.getsockopt(S.SOL_SOCKET, S.SO_REUSEADDR), one.getsockopt(S.SOL_SOCKET, S.SO_LINGER, 8).hex()])
+""")
+    assert held == free
+    assert set(held[:6]) == {"done"}
+
+
+MESSAGES = {
+    "IP_RETOPTS": (0, 7),
+    "IP_OPTIONS": (0, 4),
+    "IPV6_RTHDR": (41, 57),
+    "IPV6_2292RTHDR": (41, 5),
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("shape", ["list", "tuple", "iterator", "connected"])
+def test_a_routing_control_message_is_refused(message: str, shape: str) -> None:
+    """With an address that passes otherwise: no address on a connected socket, or none at all."""
+    level, number = MESSAGES[message]
+    item = f"({level}, {number}, rthdr)"
+    messages = {"list": f"[[{level}, {number}, rthdr]]", "tuple": f"({item},)", "iterator": f"iter([{item}])"}
+    _, held = guarded_and_not(f"""
+one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+tell(word(lambda: one.sendmsg([b"x"], {messages.get(shape, f"[{item}]")})))
+""")
+    assert held == "routing"
+
+
+def test_descriptors_still_pass_in_control_messages() -> None:
+    """SCM_RIGHTS over a socket pair: what multiprocessing does."""
+    free, held = guarded_and_not("""
+import array, os
+ours, theirs = socket.socketpair()
+reading, writing = os.pipe()
+socket.send_fds(ours, [b"one"], [writing])
+ours.sendmsg([b"two"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writing]))])
+ours.sendmsg([b"three"], ((socket.SOL_SOCKET, socket.SCM_RIGHTS, memoryview(array.array("i", [writing]))),), 0, None)
+told = []
+for _ in range(3):
+    data, descriptors, _, _ = socket.recv_fds(theirs, 5, 1)
+    os.write(descriptors[0], data)
+    told.append([data.decode()[:3], os.read(reading, 10).decode()[:3]])
+tell(told)
+""")
+    assert held == free == [["one", "one"], ["two", "two"], ["thr", "thr"]]

@@ -1,0 +1,217 @@
+/* The second look at listed names, for clients that resolve by themselves: single flight, at
+ * most once a second, never longer than the caller waits.
+ *
+ * No block is given back here: as in a guarded process it lives as long as the threads that
+ * look names up, and a new one at the same address would be taken for the old one. */
+#include "nameserver.h"
+
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/relook.h"
+
+static int fresh(void **unused)
+{
+    (void)unused;
+    nameserver_hold(false);
+    nameserver_forget();
+    return 0;
+}
+
+static bool granted(const eg_state *state, const char *text, int port)
+{
+    eg_address address = address_of(text);
+    return eg_grants_cover(&state->grants, &state->allowlist, &address, port);
+}
+
+static long elapsed_ms(struct timespec since)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long)(now.tv_sec - since.tv_sec) * 1000 + (now.tv_nsec - since.tv_nsec) / 1000000;
+}
+
+static void it_helps_where_one_to_eight_names_open_the_port(void **unused)
+{
+    (void)unused;
+    eg_state *state = STATE_WITH("a:1", "b:1-2", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1", "*.i:3", "192.0.2.1:3",
+                                 "j:4", "k:4", "l:4", "m:4", "n:4", "o:4", "p:4", "q:4", "r:4");
+    assert_true(eg_relook_may_help(state, 1));  /* eight */
+    assert_true(eg_relook_may_help(state, 2));  /* one */
+    assert_false(eg_relook_may_help(state, 3)); /* no exact name */
+    assert_false(eg_relook_may_help(state, 4)); /* nine */
+    assert_false(eg_relook_may_help(state, 5));
+}
+
+static void a_second_look_grants_what_it_finds(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("api.test:443", "mixed.test:443", "a.wild.test:80");
+    assert_true(eg_relook(state, 443, 3000));
+    /* One answer is enough to judge again; all are there a moment later. */
+    for (int i = 0; i < 1000 && !(granted(state, "203.0.113.9", 443) && granted(state, "203.0.113.11", 443)); i++) {
+        usleep(1000);
+    }
+    assert_true(granted(state, "203.0.113.9", 443));
+    assert_true(granted(state, "2001:db8:99::9", 443));
+    assert_true(granted(state, "203.0.113.11", 443));
+    assert_false(granted(state, "127.0.0.1", EG_ANY_PORT));
+    assert_int_equal(nameserver_asked("api.test"), 2);
+    assert_int_equal(nameserver_asked("mixed.test"), 2);
+    assert_int_equal(nameserver_asked(NULL), 4); /* the name for another port is not asked */
+}
+
+static void a_name_is_asked_once_a_second(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("api.test:443");
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_true(eg_relook(state, 443, 3000));
+    for (int i = 0; i < 20; i++) {
+        assert_false(eg_relook(state, 443, 3000)); /* nothing is under way: no wait either */
+    }
+    assert_true(elapsed_ms(start) < 900);
+    assert_int_equal(nameserver_asked("api.test"), 2);
+    usleep(1100000);
+    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(nameserver_asked("api.test"), 4);
+}
+
+static void a_name_that_fails_is_asked_less_often(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("gone.test:443");
+    assert_true(eg_relook(state, 443, 3000));
+    size_t first = nameserver_asked(NULL);
+    assert_true(first >= 1);
+    usleep(1200000);
+    assert_false(eg_relook(state, 443, 3000)); /* two seconds after one failure */
+    assert_int_equal(nameserver_asked(NULL), first);
+    usleep(1000000);
+    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(nameserver_asked(NULL), 2 * first);
+}
+
+static void answers_that_may_not_be_dialled_count_as_a_failure(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("bad.test:443");
+    assert_true(eg_relook(state, 443, 3000));
+    usleep(1200000);
+    assert_false(eg_relook(state, 443, 3000));
+    assert_false(granted(state, "127.0.0.1", EG_ANY_PORT));
+}
+
+static void nobody_waits_longer_than_he_chose(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("slow.test:443");
+    struct timespec start;
+    nameserver_hold(true);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_false(eg_relook(state, 443, 50));
+    long waited = elapsed_ms(start);
+    assert_in_range(waited, 45, 900);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_false(eg_relook(state, 443, 0));
+    assert_true(elapsed_ms(start) < 500);
+    assert_false(granted(state, "203.0.113.10", 443));
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_false(eg_relook(state, 443, 1050)); /* over the full second */
+    assert_in_range(elapsed_ms(start), 1040, 1900);
+    nameserver_hold(false);
+    assert_true(eg_relook(state, 443, 3000)); /* the same lookup, which ends now */
+    assert_true(granted(state, "203.0.113.10", 443));
+    assert_true(nameserver_asked("slow.test") <= 4);
+}
+
+typedef struct caller {
+    eg_state *state;
+    bool ended;
+} caller;
+
+static void *call(void *argument)
+{
+    caller *self = argument;
+    self->ended = eg_relook(self->state, 443, 3000);
+    return NULL;
+}
+
+static void many_callers_share_one_lookup(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("slow.test:443");
+    pthread_t threads[16];
+    caller callers[COUNT_OF(threads)];
+    nameserver_hold(true);
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        callers[i] = (caller){state, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
+    }
+    usleep(100000);
+    nameserver_hold(false);
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        pthread_join(threads[i], NULL);
+        ROW(callers[i].ended, "caller %zu saw no end", i);
+    }
+    ROW(nameserver_asked("slow.test") == 2, "asked %zu times", nameserver_asked("slow.test"));
+    ROW(granted(state, "203.0.113.10", 443), "not granted");
+    FINISH_ROWS();
+}
+
+static void too_many_names_are_not_asked(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("api.test:443", "b.test:443", "c.test:443", "d.test:443", "e.test:443", "f.test:443", "g.test:443",
+                                 "h.test:443", "i.test:443");
+    assert_false(eg_relook(state, 443, 1000));
+    assert_false(eg_relook(state, 80, 1000));
+    assert_int_equal(nameserver_asked(NULL), 0);
+}
+
+/* A child has none of its parent's lookups under way, and can make its own. */
+static void a_forked_child_looks_by_itself(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    eg_state *state = STATE_WITH("slow.test:443");
+    nameserver_hold(true);
+    assert_false(eg_relook(state, 443, 10));
+    pid_t child = fork();
+    if (child == 0) {
+        usleep(300000); /* the parent lets the answers go meanwhile */
+        _exit(eg_relook(state, 443, 3000) ? 0 : 1);
+    }
+    nameserver_hold(false);
+    assert_true(eg_relook(state, 443, 3000));
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+#define RELOOK_TEST(test) cmocka_unit_test_setup(test, fresh)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RELOOK_TEST(it_helps_where_one_to_eight_names_open_the_port),
+        RELOOK_TEST(a_second_look_grants_what_it_finds),
+        RELOOK_TEST(a_name_is_asked_once_a_second),
+        RELOOK_TEST(a_name_that_fails_is_asked_less_often),
+        RELOOK_TEST(answers_that_may_not_be_dialled_count_as_a_failure),
+        RELOOK_TEST(nobody_waits_longer_than_he_chose),
+        RELOOK_TEST(many_callers_share_one_lookup),
+        RELOOK_TEST(too_many_names_are_not_asked),
+        RELOOK_TEST(a_forked_child_looks_by_itself),
+    };
+    nameserver_enter();
+    return cmocka_run_group_tests_name("relook", tests, NULL, NULL);
+}

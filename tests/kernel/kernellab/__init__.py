@@ -1,0 +1,1 @@
+"""Two network namespaces and a wire, for tests of the kernel layer."""

@@ -1,0 +1,102 @@
+"""The supervisor killed or stopped: closed, never open."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import under_run
+from kernellab.wire import EVIL, Wire
+
+TRY_ON = """
+import ctypes, errno, os, socket, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+address = struct.pack("=H", 2) + struct.pack("!H", 80) + socket.inet_aton(sys.argv[1]) + bytes(8)
+def attack():
+    s = socket.socket()
+    return "through" if libc.connect(s.fileno(), address, 16) == 0 else errno.errorcode[ctypes.get_errno()]
+print(attack(), flush=True)
+"""
+KILL = TRY_ON + """
+os.kill(os.getppid(), 9)
+time.sleep(0.2)
+started = time.monotonic()
+number = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
+listener = libc.syscall(number, 1, 8, None), errno.errorcode[ctypes.get_errno()]
+print(attack(), time.monotonic() - started < 1, *listener, file=open(sys.argv[2], "w"))
+"""
+
+
+def test_child_that_kills_its_supervisor_dials_nothing_and_becomes_none(wire: Wire, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    wire.run(under_run([sys.executable, "-c", KILL, EVIL, str(told)]))
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not (told.exists() and told.read_text()):
+        time.sleep(0.05)
+    assert told.read_text() == "ENOSYS True -1 EPERM\n"
+    assert wire.events() == []
+
+
+STOP = TRY_ON + """
+supervisor = os.getppid()
+os.kill(supervisor, 19)
+pid = os.fork()
+if pid == 0:
+    attack()
+    os._exit(0)
+time.sleep(1)
+print(os.waitpid(pid, os.WNOHANG)[0] == 0, flush=True)
+os.kill(pid, 15)
+print(os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)
+os.kill(supervisor, 18)
+print(attack(), flush=True)
+"""
+
+
+def test_stopped_supervisor_makes_callers_wait_killable(wire: Wire) -> None:
+    done = wire.run(under_run([sys.executable, "-c", STOP, EVIL]))
+    assert done.stdout == "EACCES\nTrue\n15\nEACCES\n", done
+    assert wire.events() == []
+
+
+def test_daemon_is_judged_while_the_supervisor_stays_and_gets_enosys_afterwards(wire: Wire, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    daemon = TRY_ON.replace("print(attack(), flush=True)", f"time.sleep(1); print(attack(), file=open({str(told)!r}, 'w'))")
+    start = ["setsid", "--fork", sys.executable, "-c", daemon, EVIL]
+    wire.run(under_run(start, "--wait"))
+    assert told.read_text() == "EACCES\n"
+    told.unlink()
+    process = subprocess.Popen(wire.command(under_run(start)))
+    assert process.wait() == 0
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not (told.exists() and told.read_text()):
+        time.sleep(0.05)
+    assert told.read_text() == "ENOSYS\n"
+    assert wire.events() == []
+
+
+def signalled(number: int, command: list[str], to_group: bool = False) -> int:
+    process = subprocess.Popen(under_run(command), stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    status = process.wait(timeout=20)
+    process.stdout.close()
+    return status
+
+
+@pytest.mark.usefixtures("kernel_layer")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_are_forwarded(number: int) -> None:
+    trap = f"trap 'exit 42' {int(number)}; echo ready; while :; do sleep 0.05; done"
+    assert signalled(number, ["bash", "-c", trap]) == 42
+
+
+@pytest.mark.usefixtures("kernel_layer")
+def test_signal_that_ends_the_command() -> None:
+    assert signalled(signal.SIGTERM, ["bash", "-c", "echo ready; sleep 30 & wait"]) == 128 + 15
