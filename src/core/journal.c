@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #endif
 
+#include "core/hash.h"
+
 _Static_assert(sizeof(eg_violation) % sizeof(uint64_t) == 0, "copied word by word");
 
 static int64_t now_ns(clockid_t clock)
@@ -20,6 +22,11 @@ static int64_t now_ns(clockid_t clock)
         return 0;
     }
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static uint64_t checksum_of(const uint64_t words[EG_VIOLATION_WORDS], uint64_t number)
+{
+    return eg_hash_bytes(words, sizeof(eg_violation), number);
 }
 
 uint64_t eg_journal_add(eg_journal *journal, eg_violation *violation)
@@ -49,6 +56,7 @@ uint64_t eg_journal_add(eg_journal *journal, eg_violation *violation)
     for (size_t i = 0; i < EG_VIOLATION_WORDS; i++) {
         atomic_store_explicit(&slot->words[i], words[i], memory_order_relaxed);
     }
+    atomic_store_explicit(&slot->checksum, checksum_of(words, number), memory_order_relaxed);
     /* Published only where nobody lapped this writer meanwhile. */
     uint64_t mine = number * 2 + 1;
     atomic_compare_exchange_strong_explicit(&slot->sequence, &mine, number * 2, memory_order_release,
@@ -72,12 +80,13 @@ bool eg_journal_read(const eg_journal *journal, uint64_t number, eg_violation *o
     for (size_t i = 0; i < EG_VIOLATION_WORDS; i++) {
         words[i] = atomic_load_explicit(&slot->words[i], memory_order_relaxed);
     }
+    uint64_t checksum = atomic_load_explicit(&slot->checksum, memory_order_relaxed);
     atomic_thread_fence(memory_order_acquire);
-    if (atomic_load_explicit(&slot->sequence, memory_order_relaxed) != number * 2) {
-        return false;
+    if (atomic_load_explicit(&slot->sequence, memory_order_relaxed) != number * 2 ||
+        checksum != checksum_of(words, number)) {
+        return false; /* gone, or mixed by two writers a lap apart: lost, and counted all the same */
     }
     memcpy(out, words, sizeof words);
-    /* Two writers a lap apart can mix their text: it must still end. */
     out->host[sizeof out->host - 1] = '\0';
     out->address[sizeof out->address - 1] = '\0';
     out->file[sizeof out->file - 1] = '\0';

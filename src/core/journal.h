@@ -39,6 +39,7 @@ typedef struct eg_violation {
 /* `sequence` is 2 x number once the record is whole, 2 x number + 1 while it is written. */
 typedef struct eg_journal_slot {
     _Atomic uint64_t sequence;
+    _Atomic uint64_t checksum; /* over the words: two writers a lap apart can mix them */
     _Atomic uint64_t words[EG_VIOLATION_WORDS];
 } eg_journal_slot;
 

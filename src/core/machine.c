@@ -172,6 +172,7 @@ size_t eg_machine_own_addresses(eg_address *out, size_t most)
 typedef struct line_reader {
     int file;
     size_t start, end;
+    bool failed;   /* reading ended before the file did */
     bool skipping; /* inside a line that is longer than the buffer */
     char buffer[4096];
 } line_reader;
@@ -180,7 +181,7 @@ static bool open_lines(line_reader *reader, const char *path)
 {
     reader->file = open(path, O_RDONLY | O_CLOEXEC);
     reader->start = reader->end = 0;
-    reader->skipping = false;
+    reader->skipping = reader->failed = false;
     return reader->file >= 0;
 }
 
@@ -212,6 +213,7 @@ static char *next_line(line_reader *reader)
             more = read(reader->file, reader->buffer + reader->end, sizeof reader->buffer - 1 - reader->end);
         } while (more < 0 && errno == EINTR);
         if (more <= 0) {
+            reader->failed = more < 0;
             if (reader->end == 0 || reader->skipping) {
                 return NULL;
             }
@@ -329,7 +331,7 @@ static bool read_nameservers(const char *path, eg_address *out, size_t most, siz
         }
     }
     close(reader.file);
-    return true;
+    return !reader.failed;
 }
 
 eg_nameserver eg_machine_is_nameserver(const eg_address *address)

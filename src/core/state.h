@@ -19,6 +19,7 @@ typedef struct eg_installer {
 typedef struct eg_state {
     uint64_t size;
     bool observing;        /* set before the block is published: journal, and let through */
+    _Atomic bool sockets_distrusted; /* a socket exists that could hide behind any object (ADR-0007) */
     eg_installer installer;
     eg_name own_name;      /* gethostname(2) at install, normalised; empty where it is no name */
     eg_threads threads;

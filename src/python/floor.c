@@ -129,7 +129,7 @@ static int judge_lookup(eg_state *state, eg_route route, PyObject *host)
 
 /* A socket is made: (socket, family, type, protocol). -1 stands for "whatever the
  * descriptor is", which the object then learns from the kernel. */
-static int notice_socket(PyObject *args)
+static int notice_socket(eg_state *state, PyObject *args)
 {
     int numbers[3];
 
@@ -150,7 +150,7 @@ static int notice_socket(PyObject *args)
     }
     int family = numbers[0] == -1 ? AF_INET : numbers[0], type = numbers[1] == -1 ? SOCK_STREAM : numbers[1];
     if (eg_socket_object_is_exotic(family, type, numbers[2] == -1 ? 0 : numbers[2])) {
-        eg_socket_object_distrust();
+        state->sockets_distrusted = true;
     }
     return 0;
 }
@@ -175,7 +175,7 @@ static int judge_event(eg_state *state, const char *event, PyObject *args)
     Py_ssize_t size = PyTuple_GET_SIZE(args);
 
     if (strcmp(event, "__new__") == 0) {
-        return size == 4 ? notice_socket(args) : 0;
+        return size == 4 ? notice_socket(state, args) : 0;
     }
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (strcmp(event, events[i].event) != 0) {

@@ -25,7 +25,9 @@ eg_swap eg_swaps[EG_ROUTE_COUNT] = {
     [EG_ROUTE_GETNAMEINFO] = {"getnameinfo", false, METH_VARARGS, eg_route_getnameinfo, NULL, NULL},
 };
 
+#if PY_VERSION_HEX >= 0x030c0000
 static PyModuleDef *socket_module_definition;
+#endif
 
 /* The static entry behind a method or function of `_socket`; NULL with an exception. */
 static PyMethodDef *find_definition(PyObject *module, const eg_swap *swap)
@@ -94,11 +96,13 @@ int eg_interpose_find(void)
         }
         swap->definition = definition;
     }
+#if PY_VERSION_HEX >= 0x030c0000
     socket_module_definition = PyModule_GetDef(module);
     if (socket_module_definition == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "egressguard cannot guard this interpreter: _socket is not its own");
         goto done;
     }
+#endif
     if (check_one_object() < 0) {
         goto done;
     }

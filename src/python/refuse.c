@@ -60,7 +60,14 @@ PyObject *eg_refuse_exception_type(void)
 int eg_refuse_set_listener(PyObject *callable)
 {
     PyObject *dict = interpreter_dict();
-    return dict == NULL ? -1 : PyDict_SetItemString(dict, "egressguard.listener", callable);
+    if (dict == NULL) {
+        return -1;
+    }
+    /* The first one stays: a second execution of the package (a sandbox's, a reload's) would
+     * silence the journal files and the log of the first. */
+    return PyDict_GetItemString(dict, "egressguard.listener") != NULL
+               ? 0
+               : PyDict_SetItemString(dict, "egressguard.listener", callable);
 }
 
 static const char *next_step(eg_reason reason)

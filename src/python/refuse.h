@@ -26,7 +26,8 @@ int eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endp
  * exception on failure. No object crosses from one interpreter to another. */
 PyObject *eg_refuse_exception_type(void);
 
-/* What is called with each violation's number in this interpreter; steals nothing. 0 / -1. */
+/* What is called with each violation's number in this interpreter: the first callable that is
+ * given stays. 0 / -1. */
 int eg_refuse_set_listener(PyObject *callable);
 
 /* A journal record as a dict: new reference. */

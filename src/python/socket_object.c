@@ -14,7 +14,6 @@
 /* Process-wide, like the type's method table: written before the first route is swapped. */
 static Py_ssize_t family_offset, type_offset, protocol_offset;
 static PyCFunction fileno_function, gettimeout_function, close_function;
-static _Atomic bool distrusted;
 static bool direct;
 
 static int find_member(PyTypeObject *type, const char *name, Py_ssize_t *offset)
@@ -136,7 +135,8 @@ int eg_socket_object_descriptor(PyObject *socket)
 eg_socket_kind eg_socket_object_kind(PyObject *socket)
 {
     int family = member(socket, family_offset);
-    if (atomic_load_explicit(&distrusted, memory_order_relaxed) || (family != AF_INET && family != AF_INET6)) {
+    const eg_state *state = eg_guard_get();
+    if (state == NULL || atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed) || (family != AF_INET && family != AF_INET6)) {
         return eg_socket_kind_of_descriptor(eg_socket_object_descriptor(socket));
     }
     return eg_socket_kind_of(family, member(socket, type_offset), member(socket, protocol_offset));
@@ -193,11 +193,6 @@ void eg_socket_object_close_tcp(PyObject *socket)
     PyErr_Restore(type, value, traceback); /* drops what close may have raised */
 }
 
-void eg_socket_object_distrust(void)
-{
-    atomic_store_explicit(&distrusted, true, memory_order_relaxed);
-}
-
 bool eg_socket_object_is_exotic(int family, int type, int protocol)
 {
     if (family == AF_UNIX) {
@@ -206,14 +201,14 @@ bool eg_socket_object_is_exotic(int family, int type, int protocol)
     return eg_socket_kind_of(family, type, protocol) == EG_SOCKET_OTHER;
 }
 
-void eg_socket_object_scan_descriptors(void)
+void eg_socket_object_scan_descriptors(eg_state *state)
 {
 #ifdef __linux__
     struct dirent *item;
     DIR *folder = opendir("/proc/self/fd");
 
     if (folder == NULL) {
-        eg_socket_object_distrust(); /* what cannot be seen is not trusted */
+        state->sockets_distrusted = true; /* what cannot be seen is not trusted */
         return;
     }
     while ((item = readdir(folder)) != NULL) {
@@ -227,11 +222,11 @@ void eg_socket_object_scan_descriptors(void)
         size = sizeof protocol;
         getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
         if (eg_socket_object_is_exotic(family, type, protocol)) {
-            eg_socket_object_distrust();
+            state->sockets_distrusted = true;
         }
     }
     closedir(folder);
 #else
-    eg_socket_object_distrust();
+    state->sockets_distrusted = true;
 #endif
 }

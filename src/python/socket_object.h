@@ -33,14 +33,12 @@ double eg_socket_object_timeout(PyObject *socket);
 /* Close the descriptor of a socket that calls itself TCP; keeps the exception that is set. */
 void eg_socket_object_close_tcp(PyObject *socket);
 
-/* From now on the kernel is asked about every socket: one was made that is no stream or
- * datagram socket, and dup2() could put it behind any object. */
-void eg_socket_object_distrust(void);
-
-/* Is this a kind of socket after which objects' words cannot be trusted? */
+/* Is this a kind of socket after which objects' words cannot be trusted? Then
+ * `sockets_distrusted` of the block is set, for forked children too: a descriptor can come back
+ * from there, and dup2() puts it behind any object. */
 bool eg_socket_object_is_exotic(int family, int type, int protocol);
 
 /* Look at every descriptor that is open now, for the same reason. */
-void eg_socket_object_scan_descriptors(void);
+void eg_socket_object_scan_descriptors(eg_state *state);
 
 #endif
