@@ -135,7 +135,7 @@ bool eg_relook_may_help(const eg_state *state, int port)
 bool eg_relook(eg_state *state, int port, int wait_ms)
 {
     uint32_t records[EG_NAMES_FOR_PORT_MAX] = {0};
-    tracked_name *waiting[EG_NAMES_FOR_PORT_MAX];
+    tracked_name *waiting[EG_NAMES_FOR_PORT_MAX] = {NULL};
     size_t waiting_count = 0;
     size_t count = eg_allowlist_names_for_port(&state->allowlist, port, records);
     struct timespec until = now();
@@ -170,6 +170,7 @@ bool eg_relook(eg_state *state, int port, int wait_ms)
     for (int error = 0; waiting_count > 0 && error == 0;) {
         size_t still = 0;
         for (size_t i = 0; i < waiting_count; i++) {
+            /* cppcheck-suppress uninitvar ; waiting[] is filled up to waiting_count */
             still += waiting[i]->under_way;
         }
         if (still == 0) {

@@ -22,8 +22,9 @@ from inside import tell, word
 if sys.argv[1] == "guarded":
     import egressguard
     egressguard.install(())
-# Type 2 with the segments left that Mobile IPv6 allows to everybody (RFC 6275): one address, its own length in 8 bytes.
-rthdr = struct.pack("BBBBI", 0, 2, 2, 1, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8::66")
+# A segment route (RFC 8754) of two hops, which Linux lets everybody set.
+hops = [socket.inet_pton(socket.AF_INET6, hop) for hop in ("2001:db8::66", "2001:db8::67")]
+rthdr = bytes([0, 4, 4, 1, 1, 0, 0, 0]) + b"".join(hops)
 cmsg = struct.pack("=QII", 16 + len(rthdr), 41, 57) + rthdr
 """
 

@@ -52,7 +52,8 @@ class Nameserver:
         self.reading, writing = os.pipe()
         os.set_blocking(self.reading, False)
         if os.fork() == 0:
-            os.close(self.reading)
+            for descriptor in (self.reading, 0, 1, 2):  # whoever reads what this child prints waits for us no longer
+                os.close(descriptor)
             parent = os.getppid()
             while os.getppid() == parent:
                 for one in select.select(sockets, [], [], 1)[0]:
