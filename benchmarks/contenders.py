@@ -1,4 +1,6 @@
-"""What is compared. Each function puts one guard in place in the calling process and returns what the guard raises.
+"""What is compared. Each function makes the list of one guard and returns what installs it.
+
+The latter is what a clock may time; it returns what the guard raises.
 
 Every contender is told to allow the same endpoints, in its own words, and to keep quiet: what a log line costs depends
 on the handlers of the application.
@@ -20,6 +22,7 @@ REFUSED_NAME = "unlisted.invalid"
 LISTED_NAME = "listed.test"
 
 Refusal = type[BaseException]
+Install = Callable[[], Refusal]
 
 
 def more_endpoints(count: int) -> list[tuple[str, int]]:
@@ -27,48 +30,57 @@ def more_endpoints(count: int) -> list[tuple[str, int]]:
     return [(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", PORT) for number in range(count)]
 
 
-def unguarded(_: list[tuple[str, int]]) -> Refusal:
+def unguarded(_: list[tuple[str, int]]) -> Install:
     """Leave the process as it is: a dial to nowhere is an OSError at most."""
-    return OSError
+    return lambda: OSError
 
 
-def egressguard(endpoints: list[tuple[str, int]]) -> Refusal:
+def egressguard(endpoints: list[tuple[str, int]]) -> Install:
     """Install this guard, with its records and call sites."""
-    guard: Any = import_module("egressguard")
-    logging.getLogger("egressguard").setLevel(logging.CRITICAL + 1)
     fixed = (f"{NEAR}:{PORT}", f"{FAR}:{WEB_PORT}", f"{LISTED_NAME}:*")
-    guard.install((*fixed, *(f"{host}:{port}" for host, port in endpoints)))
-    return guard.EgressViolation  # type: ignore[no-any-return]
+    allow = (*fixed, *(f"{host}:{port}" for host, port in endpoints))
+    logging.getLogger("egressguard").setLevel(logging.CRITICAL + 1)
+
+    def install() -> Refusal:
+        guard: Any = import_module("egressguard")
+        guard.install(allow)
+        return guard.EgressViolation  # type: ignore[no-any-return]
+
+    return install
 
 
-def activate_tethered(endpoints: list[tuple[str, int]], **options: Any) -> Refusal:
-    """Activate tethered as strictly as it goes."""
-    guard: Any = import_module("tethered")
+def tethered(endpoints: list[tuple[str, int]], **options: Any) -> Install:
+    """Activate tethered as strictly as it goes; whoever is in the process can deactivate it."""
+    allow = [f"{NEAR}:{PORT}", f"{FAR}:{WEB_PORT}", LISTED_NAME, *(f"{host}:{port}" for host, port in endpoints)]
     logging.getLogger("tethered").setLevel(logging.CRITICAL + 1)
-    fixed = [f"{NEAR}:{PORT}", f"{FAR}:{WEB_PORT}", LISTED_NAME]
-    allow = [*fixed, *(f"{host}:{port}" for host, port in endpoints)]
-    guard.activate(allow=allow, fail_closed=True, allow_localhost=False, external_subprocess_policy="allow", **options)
-    return guard.EgressBlocked  # type: ignore[no-any-return]
+    strict = {"fail_closed": True, "allow_localhost": False, "external_subprocess_policy": "allow", **options}
+
+    def install() -> Refusal:
+        guard: Any = import_module("tethered")
+        guard.activate(allow=allow, **strict)
+        return guard.EgressBlocked  # type: ignore[no-any-return]
+
+    return install
 
 
-def tethered(endpoints: list[tuple[str, int]]) -> Refusal:
-    """Activate tethered; whoever is in the process can deactivate it."""
-    return activate_tethered(endpoints)
-
-
-def tethered_locked(endpoints: list[tuple[str, int]]) -> Refusal:
+def tethered_locked(endpoints: list[tuple[str, int]]) -> Install:
     """Activate tethered with its C guardian: the nearest to what this guard does."""
-    return activate_tethered(endpoints, locked=True, lock_token=object())
+    return tethered(endpoints, locked=True, lock_token=object())
 
 
-def pytest_socket(endpoints: list[tuple[str, int]]) -> Refusal:
+def pytest_socket(endpoints: list[tuple[str, int]]) -> Install:
     """Replace `socket.socket.connect` as pytest-socket does; it knows hosts, no ports."""
-    guard: Any = import_module("pytest_socket")
-    guard.socket_allow_hosts([NEAR, FAR, *(host for host, _ in endpoints)])
-    return guard.SocketConnectBlockedError  # type: ignore[no-any-return]
+    allow = [NEAR, FAR, *(host for host, _ in endpoints)]
+
+    def install() -> Refusal:
+        guard: Any = import_module("pytest_socket")
+        guard.socket_allow_hosts(allow)
+        return guard.SocketConnectBlockedError  # type: ignore[no-any-return]
+
+    return install
 
 
-CONTENDERS: dict[str, Callable[[list[tuple[str, int]]], Refusal]] = {
+CONTENDERS: dict[str, Callable[[list[tuple[str, int]]], Install]] = {
     "unguarded": unguarded,
     "egressguard": egressguard,
     "tethered": tethered,

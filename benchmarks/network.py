@@ -69,7 +69,7 @@ def far(folder: Path) -> Iterator[bool]:
     # The server waits until its interface is there; `read` ends when the pipe closes.
     script = (
         f"read _ && ip link set lo up && ip addr add {FAR}/24 dev far1 && ip link set far1 up && "
-        f"exec nginx -p {folder} -c {config}"
+        f"exec taskset -c {min(os.sched_getaffinity(0))} nginx -p {folder} -c {config}"
     )
     server = subprocess.Popen(
         ["unshare", "-n", "--", "sh", "-c", script], stdin=subprocess.PIPE, text=True, env={**os.environ, "PATH": PATH}

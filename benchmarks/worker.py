@@ -44,7 +44,7 @@ def crowded(loops: list[Loop], count: int) -> float:
 
 def main(contender: str, entries: int) -> None:
     """Put the contender in place, then answer until the input ends."""
-    kind = CONTENDERS[contender](more_endpoints(entries - 1))
+    kind = CONTENDERS[contender](more_endpoints(entries - 1))()
     loops: dict[str, list[Loop]] = {}
     for line in sys.stdin:
         operation, count, *threads = json.loads(line)

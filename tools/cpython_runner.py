@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import fnmatch
 import json
+import logging
 import os
 import sys
 import time
@@ -24,6 +25,8 @@ WORDS = ("passed", "expected failure", "skipped", "unexpected success", "failed"
 # What of test.support's resources needs neither the internet, nor a screen, nor hours.
 RESOURCES = ("cpu", "subprocess", "walltime")
 TEXT_MAX = 6000
+# What was refused may leave the other side waiting for ever: a test that then hangs is not waited for as long.
+REFUSED_SECONDS = 15
 
 SetFlag = Callable[[bool], object]
 
@@ -35,6 +38,7 @@ def guarded() -> SetFlag:
     import egressguard
 
     egressguard.install()
+    logging.getLogger("egressguard").addHandler(Hurry())
     return _set_test_loopback  # type: ignore[no-any-return]
 
 
@@ -67,6 +71,14 @@ def open_everywhere(set_flag: SetFlag) -> None:
     threading.Thread._bootstrap_inner = inner  # type: ignore[attr-defined]
     os.register_at_fork(after_in_child=lambda: set_flag(True))
     set_flag(True)
+
+
+class Hurry(logging.Handler):
+    """Shortens the time limit of the running test at a refusal, which the guard logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Set the new limit; a forked child leaves its parent's alone."""
+        faulthandler.dump_traceback_later(REFUSED_SECONDS, exit=True)
 
 
 class Recorder(unittest.TestResult):

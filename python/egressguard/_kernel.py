@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 from egressguard import _egressguard
 
 
 class KernelLayerUnavailable(RuntimeError):
     """The kernel layer cannot be put in force here; the text says why. Nothing of it is in force."""
+
+
+def prefer_tcp_lookups() -> None:
+    """Have resolvers of this process and its children ask by TCP, which the supervisor's stub can answer for all.
+
+    By UDP, c-ares and old versions of glibc insist that the answer comes from the address that they dialled
+    (resolv.conf(5): use-vc).
+    """
+    options = os.environ.get("RES_OPTIONS", "")
+    if "use-vc" not in options.split():
+        os.environ["RES_OPTIONS"] = f"{options} use-vc".strip()
 
 
 def install_kernel() -> None:
@@ -24,4 +37,4 @@ def install_kernel() -> None:
     why = _egressguard.install_kernel()
     if why is not None:
         raise KernelLayerUnavailable(why)
-
+    prefer_tcp_lookups()

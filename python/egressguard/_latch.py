@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
-import sys
 
 from egressguard import _egressguard, _report
 from egressguard._egressguard import EgressViolation
@@ -15,7 +12,6 @@ NOTES_MAX = 20
 
 _mark = 0  # process-wide: violations up to this number were raised by `raise_pending`
 _exit_status: int | None = None
-_exit_mark = 0
 
 
 def pending(since: int) -> tuple[int, list[Violation]]:
@@ -54,33 +50,21 @@ def _error(count: int, found: list[Violation]) -> EgressViolation:
 
 def fail_on_exit(status: int) -> None:
     """Make this process end with ``status`` where anything was refused; see `egressguard.fail_on_exit`."""
-    global _exit_status, _exit_mark  # noqa: PLW0603  a process has one exit status
-    if not 1 <= status <= 255:
-        raise ValueError(f"status must be 1 to 255, not {status}")
+    global _exit_status  # noqa: PLW0603  a process has one exit status
+    _egressguard.set_exit_status(status, _report.baseline)
     if _exit_status is None:
-        _exit_mark = max(_report.baseline, 0)
-        atexit.register(_at_exit)
         os.register_at_fork(after_in_child=_in_forked_child)
+        _report.when_enforcing.append(_enforcing)
     _exit_status = status
 
 
 def _in_forked_child() -> None:
     """Leave what happened before the fork to the parent, which shares the journal and tells of it."""
-    global _exit_mark  # noqa: PLW0603
-    _exit_mark = _egressguard.violation_total()
+    if _exit_status is not None:
+        _egressguard.set_exit_status(_exit_status, _egressguard.violation_total())
 
 
-def _at_exit() -> None:
-    """Let every other exit function run, then end the process: a refusal in one of them counts as well."""
-    atexit.unregister(_at_exit)
-    atexit._run_exitfuncs()
-    count, found = pending(_exit_mark)
-    if count == 0 or _exit_status is None:
-        return
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # closed, or a full disk: the status is what matters now
-            stream.flush()
-    first = f"; the first: {found[0]}" if found else ""
-    with contextlib.suppress(OSError):
-        os.write(2, f"egressguard: exit status {_exit_status}: {count} attempts were refused{first}\n".encode())
-    os._exit(_exit_status)
+def _enforcing() -> None:
+    """Leave out what was only observed before `install`."""
+    if _exit_status is not None:
+        _egressguard.set_exit_status(_exit_status, _report.baseline)

@@ -15,9 +15,11 @@ from egressguard import _egressguard, _machine, _open, _report
 if TYPE_CHECKING:
     from os import PathLike
 
-NOT_COVERED = (
+NOT_COVERED_WITHOUT_KERNEL = (
     "native code (C extensions, Rust cores, ctypes) that calls the operating system itself",
     "other programs, child interpreters included",
+)
+NOT_COVERED = (
     "sockets that were connected before install(), or received from an unguarded process",
     "code that writes this process's memory",
     "whatever an allowed host is willing to relay",
@@ -44,7 +46,7 @@ def of_process() -> dict[str, Any]:
         "journals": [file.state() for file in _report.files],
         "machine": _machine.of_machine(),
         "open": _open.of_process(),
-        "not_covered": list(NOT_COVERED),
+        "not_covered": [*(() if state["kernel"]["active"] else NOT_COVERED_WITHOUT_KERNEL), *NOT_COVERED],
     }
 
 
@@ -61,5 +63,15 @@ def layers_offered() -> dict[str, str]:
     implementation = sys.implementation.name
     return {
         "python": "yes" if implementation == "cpython" else f"no: {implementation} is not CPython",
-        "kernel": "not in this release",
+        "kernel": _kernel_layer_offered(),
     }
+
+
+def _kernel_layer_offered() -> str:
+    """Only trying tells for certain; what can be read says whether it is worth it."""
+    if sys.platform != "linux":
+        return "no: it needs Linux"
+    actions = _machine.text_of(Path("/proc/sys/kernel/seccomp/actions_avail"))
+    if actions is None or "user_notif" not in actions.split():
+        return "no: this kernel tells of no seccomp user notification"
+    return "likely: install_kernel() is to be called after install(), and says why where it cannot be had"

@@ -46,7 +46,7 @@ class Result(NamedTuple):
         """``stopped``, ``through``, ``absent`` (the route does not exist here) or ``not shown``."""
         if self.guarded.state == "arrived":
             return "through"
-        if self.guarded.state == "absent":
+        if self.guarded.state == "absent" or (self.unguarded.state == "absent" and self.guarded.by is None):
             return "absent"
         stopped = self.guarded.state == "nothing arrived" and self.guarded.by is not None
         # Where the unguarded run was left out, the guard's own record is what shows that it was refused.
@@ -117,7 +117,7 @@ def _row(one: Result) -> tuple[str, str, str, str]:
     told = {"stopped": "stopped", "through": "GOT THROUGH", "absent": "-", "not shown": "NOT SHOWN"}
     reason = one.guarded.by or ""
     if one.verdict == "absent":
-        reason = one.guarded.detail
+        reason = one.unguarded.detail or one.guarded.detail
     elif one.verdict == "not shown":
         reason = one.guarded.detail if one.guarded.state == "broken" else one.unguarded.detail
     elif one.verdict == "through":

@@ -35,9 +35,12 @@ def main(name: str, text: str) -> int:
         told.update(outcome="absent", detail=str(error))
     except BaseException as error:  # noqa: BLE001  whatever it is, it is reported
         told.update(outcome="failed", detail=f"{type(error).__name__}: {error}".partition("\n")[0])
+    state = _egressguard.posture()
+    told["installed"] = state["mode"] == "enforcing"
+    # What the kernel layer's filter answers by itself, such as ENOSYS to io_uring, stands in no journal.
+    by_filter = "kernel" if told["outcome"] == "failed" and state["kernel"]["active"] else None
     layers = {"kernel" if one.kernel else "python" for one in egressguard.violations()}
-    told["by"] = min(layers, default=None)
-    told["installed"] = _egressguard.posture()["mode"] == "enforcing"
+    told["by"] = max(layers, default=by_filter)  # both: the first one let it through
     sys.stdout.write(json.dumps(told) + "\n")
     return 0
 

@@ -8,6 +8,8 @@ from egressguard import _egressguard
 
 TYPE_CHECKING = False  # typing costs more than this module
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from egressguard._journal_file import JournalFile
     from egressguard._violations import Violation
 
@@ -16,6 +18,7 @@ files: list[JournalFile] = []
 """What `egressguard.journal_to` opened."""
 
 observing = False
+when_enforcing: list[Callable[[], None]] = []
 baseline = 0
 """Violations up to this number were only observed, before `install` ended the observing."""
 
@@ -60,3 +63,5 @@ def enforcing() -> None:
     if observing:
         observing = False
         baseline = _egressguard.violation_total()
+        for call in when_enforcing:
+            call()

@@ -52,6 +52,9 @@ def _guard_rows(report: dict[str, Any]) -> Iterator[Row]:
         yield "could be", "guarded" if possible else "NOT guarded: see the routes", "good" if possible else "bad"
     for name, state in report.get("layers", {}).items():
         yield "layer", f"{name}: {state}", ""
+    kernel = report.get("kernel", {})
+    if kernel.get("active"):
+        yield "kernel layer", f"active: {kernel['judged']} calls judged, {kernel['refused']} refused", "good"
     yield "capability", f"{report['capability']}, loopback open in {report['loopback_threads']} threads", ""
     yield "violations", str(report["violations"]), ""
     for entry in report["allowlist"] or ():
@@ -70,7 +73,7 @@ def _machine_rows(machine: dict[str, Any]) -> Iterator[Row]:
     yield "seccomp", machine["seccomp"] + (f", {filters} filters" if filters else ""), ""
     yield "no new privileges", {True: "yes", False: "no", None: "cannot be read"}[machine["no_new_privileges"]], ""
     abi = machine.get("landlock_abi")
-    yield "landlock", machine["landlock"] + (f", ABI {abi}" if abi else ""), ""
+    yield "landlock", f"ABI {abi}" if abi else machine["landlock"], ""
     for name, state in machine["packet_filters"].items():
         yield name, state, ""
     yield "io_uring", machine["io_uring"], "warn" if machine["io_uring"].startswith("0") else ""

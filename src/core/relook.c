@@ -132,7 +132,7 @@ bool eg_relook_may_help(const eg_state *state, int port)
     return count > 0 && count <= EG_NAMES_FOR_PORT_MAX;
 }
 
-bool eg_relook(eg_state *state, int port, int wait_ms)
+eg_relook_result eg_relook(eg_state *state, int port, int wait_ms)
 {
     uint32_t records[EG_NAMES_FOR_PORT_MAX] = {0};
     tracked_name *waiting[EG_NAMES_FOR_PORT_MAX] = {NULL};
@@ -140,7 +140,7 @@ bool eg_relook(eg_state *state, int port, int wait_ms)
     size_t count = eg_allowlist_names_for_port(&state->allowlist, port, records);
     struct timespec until = now();
     int64_t at_ms = milliseconds(until);
-    bool any_ended = false;
+    eg_relook_result result = EG_RELOOK_NOTHING;
 
     pthread_once(&prepared, prepare);
     until.tv_sec += wait_ms / 1000;
@@ -178,7 +178,11 @@ bool eg_relook(eg_state *state, int port, int wait_ms)
         }
         error = pthread_cond_timedwait(&ended, &lock, &until);
     }
-    any_ended = ended_count != before;
+    if (ended_count != before) {
+        result = EG_RELOOK_ENDED;
+    } else if (waiting_count > 0) {
+        result = EG_RELOOK_UNDER_WAY;
+    }
     pthread_mutex_unlock(&lock);
-    return any_ended;
+    return result;
 }

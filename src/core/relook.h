@@ -8,10 +8,15 @@
 /* Could a second look help for this port at all? Constant time. */
 bool eg_relook_may_help(const eg_state *state, int port);
 
+typedef enum eg_relook_result {
+    EG_RELOOK_NOTHING = 0, /* nothing is due and nothing under way: the verdict stands */
+    EG_RELOOK_ENDED,       /* a lookup ended meanwhile: judging again can help */
+    EG_RELOOK_UNDER_WAY,   /* the time to wait is over, the lookup is not */
+} eg_relook_result;
+
 /* Look the exact names that open `port` up again, each at most once a second and less often
  * while it fails, one lookup at a time for each name whoever asks; wait at most `wait_ms` for
- * what is under way. True where a lookup ended meanwhile, so that judging again can help.
- * Call without the GIL. */
-bool eg_relook(eg_state *state, int port, int wait_ms);
+ * what is under way. Call without the GIL. */
+eg_relook_result eg_relook(eg_state *state, int port, int wait_ms);
 
 #endif

@@ -150,7 +150,7 @@ static eg_reason verdict_for_question(const eg_state *state, const eg_dial *dial
     eg_dns_question question;
     eg_name_match match;
 
-    if (dial->payload == NULL || !eg_dns_read_query(dial->payload, dial->payload_length, &question) ||
+    if (dial->payload == NULL || dial->more_to_come || !eg_dns_read_query(dial->payload, dial->payload_length, &question) ||
         eg_allowlist_match_name(&state->allowlist, &question.name, EG_ANY_PORT, &match) != EG_MATCH_LISTED) {
         return EG_REFUSED_NAMESERVER;
     }

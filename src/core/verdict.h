@@ -28,6 +28,7 @@ typedef struct eg_dial {
     eg_action action;
     eg_socket_kind socket;
     bool loopback_open;     /* the calling thread's flag (ADR-0006) */
+    bool more_to_come;      /* MSG_MORE or UDP_CORK: what leaves is more than this payload */
     const uint8_t *payload; /* EG_ACTION_SEND: a private copy of all bytes, or NULL where it is not known */
     size_t payload_length;
 } eg_dial;

@@ -51,7 +51,8 @@ int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *wo
     if (out->path_descriptor < 0) {
         return out->path_descriptor;
     }
-    snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d", out->path_descriptor);
+    /* Not /proc/self: that is the main thread, whose descriptors are others. */
+    snprintf(un.sun_path, sizeof un.sun_path, "/proc/thread-self/fd/%d", out->path_descriptor);
     memset(&out->address, 0, sizeof out->address);
     memcpy(&out->address, &un, sizeof un);
     out->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(un.sun_path) + 1);

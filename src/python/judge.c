@@ -3,6 +3,8 @@
 #include "python/judge.h"
 
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "python/interpose.h"
@@ -68,12 +70,18 @@ int eg_judge(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed)
                     .action = judged->action,
                     .socket = eg_socket_object_kind(judged->socket),
                     .loopback_open = eg_loopback_is_open(),
+                    .more_to_come = judged->more_to_come,
                     .payload = judged->payload,
                     .payload_length = judged->payload_length};
     eg_reason reason = eg_verdict_for_dial(state, &dial);
-    if (reason == EG_REFUSED_NOT_LISTED && parsed->host == NULL &&
-        eg_second_look(state, parsed->endpoint.port, eg_socket_object_timeout(judged->socket))) {
-        reason = eg_verdict_for_dial(state, &dial);
+    if (reason == EG_REFUSED_NOT_LISTED && parsed->host == NULL) {
+        int again = eg_second_look(state, parsed->endpoint.port, eg_socket_object_timeout(judged->socket));
+        if (again < 0) {
+            return -1;
+        }
+        if (again > 0) {
+            reason = eg_verdict_for_dial(state, &dial);
+        }
     }
     if (reason == EG_ALLOWED) {
         judged->kind = dial.socket;
@@ -93,4 +101,20 @@ bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket)
     }
     eg_dial dial = {.endpoint = &parsed->endpoint, .action = EG_ACTION_SEND, .socket = eg_socket_object_kind(socket)};
     return eg_verdict_needs_payload(&dial);
+}
+
+bool eg_judge_more_to_come(PyObject *socket, PyObject *flags)
+{
+#ifdef __linux__
+    int corked = 0;
+    socklen_t size = sizeof corked;
+    unsigned long number = flags == NULL ? 0 : PyLong_AsUnsignedLongMask(flags);
+
+    return (number & MSG_MORE) != 0 ||
+           getsockopt(eg_socket_object_descriptor(socket), IPPROTO_UDP, UDP_CORK, &corked, &size) != 0 || corked != 0;
+#else
+    (void)socket;
+    (void)flags;
+    return false;
+#endif
 }

@@ -43,8 +43,8 @@ PyObject *eg_route_sendto(PyObject *self, PyObject *args)
     PyObject *data = NULL, *flags = NULL, *exact_args = NULL, *result = NULL;
     eg_parsed parsed = {0};
 
-    if (state == NULL || size < 2 || size > 3) {
-        return eg_original(EG_ROUTE_SENDTO)(self, args);
+    if (state == NULL || size < 2 || size > 3 || !PyObject_CheckBuffer(PyTuple_GET_ITEM(args, 0))) {
+        return eg_original(EG_ROUTE_SENDTO)(self, args); /* it complains before it reads the address */
     }
     PyObject *address = PyTuple_GET_ITEM(args, size - 1);
     data = Py_NewRef(PyTuple_GET_ITEM(args, 0));
@@ -64,6 +64,7 @@ PyObject *eg_route_sendto(PyObject *self, PyObject *args)
             if (data == NULL) {
                 goto done;
             }
+            judged.more_to_come = eg_judge_more_to_come(self, flags);
             judged.payload = (const uint8_t *)PyBytes_AS_STRING(data);
             judged.payload_length = (size_t)PyBytes_GET_SIZE(data);
         }
@@ -165,7 +166,7 @@ static PyObject *join_buffers(PyObject *buffers)
     PyObject *parts = PySequence_Tuple(buffers), *empty = NULL, *joined = NULL;
     if (parts != NULL) {
         empty = PyBytes_FromStringAndSize(NULL, 0);
-        joined = empty == NULL ? NULL : PyObject_CallMethod(empty, "join", "O", parts);
+        joined = empty == NULL ? NULL : PyObject_CallMethod(empty, "join", "(O)", parts);
     }
     Py_XDECREF(parts);
     Py_XDECREF(empty);
@@ -204,6 +205,7 @@ static int judge_message(eg_state *state, PyObject *self, message *m)
         if (m->buffers == NULL) {
             return -1;
         }
+        judged.more_to_come = eg_judge_more_to_come(self, m->flags);
         judged.payload = (const uint8_t *)PyBytes_AS_STRING(joined);
         judged.payload_length = (size_t)PyBytes_GET_SIZE(joined);
     }

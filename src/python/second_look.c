@@ -5,22 +5,34 @@
 
 #define WAIT_MS 1000
 #define WAIT_NON_BLOCKING_MS 50
+#define SLICE_MS 50 /* how late Ctrl-C may come */
 
-bool eg_second_look(eg_state *state, int port, double timeout)
+static int time_to_wait(double timeout)
 {
-    int wait_ms = WAIT_MS;
-    bool again;
-
-    if (!eg_relook_may_help(state, port)) {
-        return false;
-    }
     if (timeout == 0) {
-        wait_ms = WAIT_NON_BLOCKING_MS;
-    } else if (timeout > 0 && timeout * 1000 < WAIT_MS) {
-        wait_ms = (int)(timeout * 1000);
+        return WAIT_NON_BLOCKING_MS;
     }
-    Py_BEGIN_ALLOW_THREADS
-    again = eg_relook(state, port, wait_ms);
-    Py_END_ALLOW_THREADS
-    return again;
+    return timeout > 0 && timeout * 1000 < WAIT_MS ? (int)(timeout * 1000) : WAIT_MS;
+}
+
+int eg_second_look(eg_state *state, int port, double timeout)
+{
+    if (!eg_relook_may_help(state, port)) {
+        return 0;
+    }
+    for (int left = time_to_wait(timeout);; left -= SLICE_MS) {
+        eg_relook_result result;
+        Py_BEGIN_ALLOW_THREADS
+        result = eg_relook(state, port, left < SLICE_MS ? left : SLICE_MS);
+        Py_END_ALLOW_THREADS
+        if (result != EG_RELOOK_UNDER_WAY) {
+            return result == EG_RELOOK_ENDED;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
+        if (left <= SLICE_MS) {
+            return 0;
+        }
+    }
 }

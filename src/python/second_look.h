@@ -4,8 +4,9 @@
 
 #include "python/guard.h"
 
-/* True where the dial should be judged again. `timeout` is the socket's: seconds, 0 where
+/* 1 where the dial should be judged again, 0 where not, -1 with an exception of a signal
+ * handler. `timeout` is the socket's: seconds, 0 where
  * it does not block, negative where it waits for ever. */
-bool eg_second_look(eg_state *state, int port, double timeout);
+int eg_second_look(eg_state *state, int port, double timeout);
 
 #endif

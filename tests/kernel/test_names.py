@@ -120,17 +120,15 @@ def test_what_is_no_question_does_not_leave(wire: Wire, guarded: Guarded, kind: 
     assert wire.events() == []
 
 
-def test_c_ares_under_run(wire: Wire) -> None:
-    from conftest import under_run
-
+def test_c_ares(wire: Wire, guarded: Guarded) -> None:
     if shutil.which("node") is None:
         pytest.skip("no node here")
 
     def ask(name: str) -> list[str]:
         return ["node", "-e", f"require('dns').resolve4('{name}',(e,a)=>console.log(e?e.code:a.join()))"]
 
-    assert wire.run(under_run(ask("api.test"))).stdout == f"{LISTED}\n"
-    assert wire.run(under_run(ask("evil.test"))).stdout == "ENOTFOUND\n"
+    assert wire.run(guarded(ask("api.test"))).stdout == f"{LISTED}\n"
+    assert wire.run(guarded(ask("evil.test"))).stdout == "ENOTFOUND\n"
 
 
 SORTING = """

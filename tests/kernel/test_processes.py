@@ -130,6 +130,7 @@ r, w = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
+        os.close(w)
         os.read(r, 1)
         time.sleep(0.3)
         started = time.monotonic()

@@ -105,7 +105,8 @@ install(); take(True)
 listener = socket.create_server(("127.0.0.1", 0))
 address = struct.pack("=H", 2) + struct.pack("!H", listener.getsockname()[1]) + socket.inet_aton("127.0.0.1") + bytes(8)
 libc = ctypes.CDLL(None, use_errno=True)
-print(libc.connect(socket.socket().fileno(), address, 16), errno.errorcode[ctypes.get_errno()])
+s = socket.socket()
+print(libc.connect(s.fileno(), address, 16), errno.errorcode[ctypes.get_errno()])
 """
 
 

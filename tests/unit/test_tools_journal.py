@@ -44,7 +44,11 @@ def test_a_violation_is_one_line(tmp_path: Path) -> None:
     [record] = lines(journal)
     assert list(record) == FIELDS
     assert record["schema"] == "egressguard.journal/1"
-    assert (record["endpoint"], record["reason"], record["route"]) == ("posthog.example:443", "not-listed", "getaddrinfo")
+    assert (record["endpoint"], record["reason"], record["route"]) == (
+        "posthog.example:443",
+        "not-listed",
+        "getaddrinfo",
+    )
     assert record["thread_name"] == "MainThread"
     assert journal.stat().st_mode & 0o777 == 0o600
 

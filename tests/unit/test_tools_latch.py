@@ -108,7 +108,7 @@ def test_the_exit_status_says_that_something_was_refused() -> None:
     child = python("egressguard.fail_on_exit()\nprint('done')\nswallow()")
     assert child.code == 70
     assert child.out == "done\n"
-    assert "exit status 70: 1 attempts were refused; the first:" in child.err
+    assert "egressguard: exit status 70, because 1 attempts were refused" in child.err
 
 
 @pytest.mark.parametrize("end", ["", "sys.exit(0)", "sys.exit(3)", "raise KeyError('x')"])
@@ -165,3 +165,21 @@ for status in (0, 256, -1):
         tell(str(error))
 """
     assert python(source).told() == [f"status must be 1 to 255, not {one}" for one in (0, 256, -1)]
+
+
+def test_only_observing_changes_no_status_and_install_begins_the_count() -> None:
+    source = """
+import contextlib, socket, sys, egressguard
+egressguard.observe()
+egressguard.fail_on_exit(9)
+def dial():
+    with contextlib.suppress(Exception):
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+dial()
+if sys.argv[1] != "observe":
+    egressguard.install()
+if sys.argv[1] == "dial":
+    dial()
+"""
+    codes = [children.python(source, word).code for word in ("observe", "install", "dial")]
+    assert codes == [0, 0, 9]

@@ -313,7 +313,17 @@ def test_a_rerun_that_dials_nothing_passes(tmp_path: Path) -> None:
 def test_the_entry_point_loads_it(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(SWALLOW + "def test_it(): swallow()\n")
-    command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        f"--rootdir={tmp_path}",
+    ]
     assert "1 failed" in children.start([*command, str(tmp_path)], cwd=tmp_path).out
     assert "1 passed" in children.start([*command, "-p", "no:egressguard", str(tmp_path)], cwd=tmp_path).out
 

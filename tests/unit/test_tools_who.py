@@ -64,9 +64,9 @@ tell(str(egressguard.violations()[-1]))
 
 def test_the_library_that_the_application_called_is_named(site: Path) -> None:
     text = text_of("import telemetry; telemetry.send()", site)
-    assert text == (
-        "telemetry 2.34 (called from yourpkg/telemetry.py:3) tried posthog.example:443: refused, not-listed (getaddrinfo)"
-    )
+    who, _, what = text.partition(" tried ")
+    assert who == "telemetry 2.34 (called from yourpkg/telemetry.py:3)"
+    assert what == "posthog.example:443: refused, not-listed (getaddrinfo)"
 
 
 def test_a_package_named_unlike_its_distribution_is_found(site: Path) -> None:
