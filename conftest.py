@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from egressguard._egressguard import _set_test_loopback  # type: ignore[attr-defined]  # gone once installed
 
 import egressguard
+from egressguard._egressguard import _set_test_loopback  # type: ignore[attr-defined]  # gone once installed
 
 egressguard.install()
 

@@ -135,7 +135,9 @@ def main() -> int:
         return 1
     links = f"ip link set lo up && ip addr add {ADDRESS}/32 dev lo && ip addr add {UNLISTED}/32 dev lo"
     again = [sys.executable, __file__, "--inside", f"--rounds={words.rounds}", *(["--sandlock"] * words.sandlock)]
-    return subprocess.run(["unshare", "--net", "sh", "-c", f'{links} && exec "$@"', "sh", *again], check=False).returncode
+    return subprocess.run(
+        ["unshare", "--net", "sh", "-c", f'{links} && exec "$@"', "sh", *again], check=False
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -55,14 +55,21 @@ class Report:
         print(f"\n{name}")
         for contender, row in rows.items():
             ratio = "{:8.3f}x ({:.3f} to {:.3f})".format(*middle_first(row["ratio"])) if "ratio" in row else ""
-            print("  {:18} {:12.0f} ns ({:.0f} to {:.0f}) {}".format(contender, *middle_first(row["ns"]), ratio))
+            print(f"  {contender:18} " + "{:12.0f} ns ({:.0f} to {:.0f}) ".format(*middle_first(row["ns"])) + ratio)
         print(end="", flush=True)
 
     def judge(self, what: str, budget: float, value: float, unit: str, spread: Any = None) -> None:
         """Hold a number against its budget."""
         holds = value <= budget
         self.budgets.append(
-            {"what": what, "budget": budget, "measured": round(value, 4), "unit": unit, "holds": holds, "spread": spread}
+            {
+                "what": what,
+                "budget": budget,
+                "measured": round(value, 4),
+                "unit": unit,
+                "holds": holds,
+                "spread": spread,
+            }
         )
 
     def judge_case(self, case: Case, contender: str) -> None:
@@ -88,9 +95,7 @@ class Report:
         for row in self.budgets:
             spread = "({} to {})".format(*row["spread"]) if row["spread"] else ""
             mark = "ok    " if row["holds"] else "MISSED"
-            lines.append(
-                f"{mark} {row['budget']:6g} {row['measured']:8.3f} {row['unit']:2} {spread:22} {row['what']}"
-            )
+            lines.append(f"{mark} {row['budget']:6g} {row['measured']:8.3f} {row['unit']:2} {spread:22} {row['what']}")
         return "\n".join(lines)
 
 

@@ -60,19 +60,17 @@ def threads(report: Report, kept: Kept, scale: float, _: bool) -> None:
     wanted = {name: (name, 1) for name in ("unguarded", OURS)}
     for count in THREADS:
         name = f"threads_{count}"
-        measured = kept[name] = alternate(
-            wanted, "udp_connect", blocks=2, turns=max(8, int(40 * scale)), threads=count
-        )
+        measured = kept[name] = alternate(wanted, "udp_connect", blocks=2, turns=max(8, int(40 * scale)), threads=count)
         report.add(name, measured)
 
 
 def fresh(report: Report, kept: Kept, scale: float, _: bool) -> None:
     """Measure fresh processes: import + install, `import json` behind the guard, memory."""
     times = max(8, int(40 * scale))
-    for count, names in ((1, REFUSERS), (10_000, REFUSERS[:-1]), (100_000, (OURS,))):
-        install: Kept = {"install": Measured({name: [] for name in names})}
+    for count, refusers in ((1, REFUSERS), (10_000, REFUSERS[:-1]), (100_000, (OURS,))):
+        install: Kept = {"install": Measured({name: [] for name in refusers})}
+        names = ("unguarded", *refusers) if count == 1 else refusers
         if count == 1:
-            names = ("unguarded", *names)
             install["import_json"] = Measured({name: [] for name in GUARDS_SENDS})
         memory: dict[str, list[int]] = {}
         for turn in range(times if count < 100_000 else times // 2):

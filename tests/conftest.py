@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-import children  # noqa: E402  the line above makes it importable
-from listeners import Endpoint, Listeners  # noqa: E402
+import children
+from listeners import Endpoint, Listeners
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What came of CPython's tests without the guard and with it, compared test by test, and the list of what may differ."""
+"""CPython's tests without the guard and with it, compared test by test, and the list of what may differ."""
 
 from __future__ import annotations
 

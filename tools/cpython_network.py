@@ -36,7 +36,7 @@ exec "$@"
 """
 # A user namespace needs no privileges, and a second one in it drops those that the first gave; for root where user
 # namespaces are switched off, the tests run as root.
-WAYS = (
+WAYS: tuple[tuple[list[str], list[str]], ...] = (
     (["unshare", "-Urnmu"], ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]),
     (["unshare", "-nmu"], []),
 )

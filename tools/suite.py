@@ -19,7 +19,7 @@ from tools.project import REPORTS, ROOT, environment_variables
 from tools.steps import Steps, logged, side_by_side
 
 EVERYWHERE = ("unit", "adversarial")  # on every interpreter
-ONCE = ("lab", "integration")  # on the newest: they test the machine and other programs
+ONCE = ("strength", "kernel", "lab", "integration")  # on the newest: they test the machine and other programs
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
 WHERE = """
@@ -98,7 +98,8 @@ def whole(environments: list[Environment], integration: Environment | None, step
     core_tests(steps)
     if folders(EVERYWHERE):
         closing += pytest_everywhere(environments, steps, [])
-    for name, environment in (("lab", environments[0]), ("integration", integration)):
+    for name in ONCE:
+        environment = integration if name == "integration" else environments[0]
         if environment is not None and folders((name,)):
             closing.append(pytest_run(environment, steps, name, folders((name,)), live=True))
     return closing

@@ -43,7 +43,7 @@ def undefined(path: str | PathLike[str]) -> frozenset[str]:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return frozenset(_names(data))
-        except (ValueError, struct.error, IndexError):  # an empty file; cut short
+        except (ValueError, struct.error, IndexError, OverflowError):  # an empty file; cut short; nonsense
             return frozenset()
 
 

@@ -126,7 +126,9 @@ def run(arguments: argparse.Namespace) -> int:
             report = json.loads(Path(arguments.file).read_text(encoding="utf-8"))
         else:
             report = fresh(_allowlist_file.of_arguments(arguments))
-        shown = json.dumps(report, indent=2) if arguments.json else text(report, colour=_terminal.has_colour())
+        shown = text(report, colour=_terminal.has_colour())  # for JSON too: what it cannot show is no posture
+        if arguments.json:
+            shown = json.dumps(report, indent=2)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         shown = json.dumps({"error": str(error)}) if arguments.json else f"egressguard self-check: {error}"
     sys.stdout.write(shown + "\n")

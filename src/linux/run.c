@@ -127,7 +127,7 @@ static int take_listener(parent *self, int up, int down)
                  strerror(-listener));
         return -1;
     }
-    pid_t copy; /* at the same address in the child: it was forked */
+    pid_t copy = 0; /* at the same address in the child: it was forked */
     if (eg_target_read(self->child, (uint64_t)(uintptr_t)&self->child, &copy, sizeof copy) != 0) {
         snprintf(self->run->why, EG_WHY_SIZE, "the memory of a child is closed to its parent (process_vm_readv)");
         close(listener);

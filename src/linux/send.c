@@ -272,7 +272,7 @@ static eg_outcome send_many(eg_supervisor *supervisor, eg_work *work)
 
     count = count < VECTORS_MAX ? count : VECTORS_MAX;
     while (work->messages_sent < count) {
-        struct mmsghdr header;
+        struct mmsghdr header = {0};
         remote_message remote;
         uint64_t at = work->arguments[1] + sizeof header * work->messages_sent;
         int error = eg_target_read(work->tid, at, &header, sizeof header);

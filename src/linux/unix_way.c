@@ -27,6 +27,7 @@ static int open_path(int32_t tid, const char *path)
     if (at >= 0) {
         close(at);
     }
+    /* cppcheck-suppress resourceLeak ; the caller closes it */
     return descriptor < 0 ? -error : descriptor;
 }
 

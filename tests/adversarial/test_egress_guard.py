@@ -89,9 +89,7 @@ def test_without_the_guard_the_client_reaches_loopback(
 
 
 @pytest.mark.parametrize(("client", "host"), CELLS)
-def test_loopback_is_rejected_without_the_fixture(
-    client: str, host: str, listeners: Listeners, tmp_path: Path
-) -> None:
+def test_loopback_is_rejected_without_the_fixture(client: str, host: str, listeners: Listeners, tmp_path: Path) -> None:
     """The violation surfaces, or is in the journal where the client loses it; nothing arrived."""
     told = drive("guarded", listeners, tmp_path)[client, host]
     assert told["seen"] == []

@@ -80,7 +80,9 @@ def test_an_unlisted_name_is_never_asked_for(reach: str) -> None:
 
 def test_without_the_guard_a_question_leaves() -> None:
     """The attack works, by every function; with a search domain the listed name would have another asked for."""
-    told = children.python_alone(DRIVER, "unguarded", "socket", "forbidden.example", addresses=nameserver.on_lo()).last()
+    told = children.python_alone(
+        DRIVER, "unguarded", "socket", "forbidden.example", addresses=nameserver.on_lo()
+    ).last()
     assert all(asked for _, asked in told.values())
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import children
 import pytest
-from listeners import Endpoint, Listeners
+from listeners import Endpoint
 
 # Each dial sends one datagram or makes one connection where it is not refused.
 DRIVER = """

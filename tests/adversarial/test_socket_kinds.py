@@ -80,8 +80,8 @@ tell([word(lambda: one.sendto(b"x", (LISTED, 9))), arrived(target), word(lambda:
 
 
 RAW = {
-    "raw UDP": 'socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)',
-    "raw, header included": 'socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)',
+    "raw UDP": "socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)",
+    "raw, header included": "socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)",
 }
 PACKETS = {"raw UDP": "udp_packet(10)", "raw, header included": "ip_packet(LISTED, 17, udp_packet(10))"}
 

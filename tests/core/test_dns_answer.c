@@ -79,7 +79,7 @@ static void addresses_of_the_name_and_its_aliases_are_read(void **unused)
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         eg_dns_answer answer;
         size_t wanted = 0;
-        bool read = eg_dns_read_answer((const uint8_t *)good[i].message, good[i].length, asked(), &answer);
+        bool read = eg_dns_read_answer(fenced(good[i].message, good[i].length), good[i].length, asked(), &answer);
         ROW(read, "%s is not read", good[i].what);
         for (; read && wanted < 4 && good[i].addresses[wanted] != NULL; wanted++) {
             eg_address address = address_of(good[i].addresses[wanted]);
@@ -133,11 +133,9 @@ static void anything_else_is_refused(void **unused)
 {
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        uint8_t *copy = malloc(bad[i].length > 0 ? bad[i].length : 1);
-        memcpy(copy, bad[i].message, bad[i].length);
         eg_dns_answer answer;
+        const uint8_t *copy = fenced(bad[i].message, bad[i].length);
         ROW(!eg_dns_read_answer(copy, bad[i].length, asked(), &answer), "%s is read", bad[i].what);
-        free(copy);
     }
     FINISH_ROWS();
 }
@@ -147,12 +145,10 @@ static void an_answer_that_ends_early_gives_no_more_than_it_held(void **unused)
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         for (size_t length = 0; length < good[i].length; length++) {
-            uint8_t *copy = malloc(length > 0 ? length : 1);
-            memcpy(copy, good[i].message, length);
             eg_dns_answer answer;
+            const uint8_t *copy = fenced(good[i].message, length);
             bool read = eg_dns_read_answer(copy, length, asked(), &answer);
             ROW(!read || answer.count <= 1, "%s, cut to %zu bytes: %zu addresses", good[i].what, length, answer.count);
-            free(copy);
         }
     }
     FINISH_ROWS();

@@ -85,7 +85,7 @@ static void good_entries_are_read(void **unused)
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         eg_entry entry;
-        const char *wrong = eg_entry_parse(good[i].text, strlen(good[i].text), &entry);
+        const char *wrong = eg_entry_parse(fenced(good[i].text, strlen(good[i].text)), strlen(good[i].text), &entry);
         ROW(wrong == NULL, "%s: %s", good[i].text, wrong);
         if (wrong == NULL) {
             ROW(entry.kind == good[i].kind, "%s: kind %d", good[i].text, (int)entry.kind);

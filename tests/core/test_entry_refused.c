@@ -142,7 +142,7 @@ static void bad_entries_are_refused_with_their_reason(void **unused)
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         eg_entry entry;
-        const char *complaint = eg_entry_parse(bad[i].text, bad[i].length, &entry);
+        const char *complaint = eg_entry_parse(fenced(bad[i].text, bad[i].length), bad[i].length, &entry);
         ROW(complaint != NULL, "%s is taken", bad[i].text);
         if (complaint != NULL) {
             ROW(strstr(complaint, bad[i].complaint) != NULL, "%s: %s", bad[i].text, complaint);

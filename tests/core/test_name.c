@@ -66,7 +66,7 @@ static void every_name_has_one_normal_form(void **unused)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         eg_name name;
         memset(&name, 'x', sizeof name);
-        bool good = eg_name_normalise(rows[i].text, rows[i].length, &name);
+        bool good = eg_name_normalise(fenced(rows[i].text, rows[i].length), rows[i].length, &name);
         ROW(good == (rows[i].normal != NULL), "%s: %s", rows[i].what, good ? "taken" : "refused");
         if (good && rows[i].normal != NULL) {
             ROW(strcmp(name.text, rows[i].normal) == 0, "%s: %s", rows[i].what, name.text);

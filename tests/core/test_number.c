@@ -106,7 +106,7 @@ static void every_spelling_of_a_number_is_one(void **unused)
         const char *text = numbers[i].text;
         eg_address wanted = address_of(numbers[i].address);
         eg_endpoint endpoint;
-        bool taken = eg_endpoint_from_number(text, strlen(text), &endpoint);
+        bool taken = eg_endpoint_from_number(fenced(text, strlen(text)), strlen(text), &endpoint);
         ROW(taken, "%s is no number", text);
         if (taken) {
             ROW(eg_address_equal(&endpoint.address, &wanted), "%s is another address", text);
@@ -125,7 +125,7 @@ static void nothing_else_is_a_number(void **unused)
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         eg_endpoint endpoint = {.family = 4711};
-        ROW(!eg_endpoint_from_number(names[i].text, names[i].length, &endpoint), "%s", names[i].what);
+        ROW(!eg_endpoint_from_number(fenced(names[i].text, names[i].length), names[i].length, &endpoint), "%s", names[i].what);
         ROW(endpoint.family == 4711, "%s: written to", names[i].what);
     }
     FINISH_ROWS();
@@ -175,7 +175,7 @@ static void four_decimal_numbers_are_read_as_inet_pton_does(void **unused)
         eg_address address = address_of("2001:db8::1"), before = address;
         uint8_t ipv4[4];
         bool wanted = inet_pton(AF_INET, texts[i], ipv4) == 1;
-        bool read = eg_address_parse_ipv4(texts[i], strlen(texts[i]), &address);
+        bool read = eg_address_parse_ipv4(fenced(texts[i], strlen(texts[i])), strlen(texts[i]), &address);
         eg_address expected = wanted ? eg_address_from_ipv4(ipv4) : before;
         ROW(read == wanted, "'%s'", texts[i]);
         ROW(eg_address_equal(&address, &expected), "'%s' is another address", texts[i]);

@@ -18,6 +18,7 @@ from consumertools import laboratory  # noqa: E402
 from consumertools.network import Network  # noqa: E402
 from consumertools.project import Project  # noqa: E402
 from consumertools.recipes import write_recipes  # noqa: E402
+
 from labtools.lab import Lab  # noqa: E402
 
 

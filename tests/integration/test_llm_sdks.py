@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from consumertools.recipes import recipe
+
 from labtools.lab import Lab
 
 # As the documents give them, in one file: what the second imports from the first is there already.
-RECIPES = recipe("egress_errors.py") + recipe("egress_anthropic.py").replace("from egress_errors", "# from egress_errors")
+RECIPES = recipe("egress_errors.py") + recipe("egress_anthropic.py").replace(
+    "from egress_errors", "# from egress_errors"
+)
 
 KINDS = ["sync", "async"]
 RETRIES = 1

@@ -22,7 +22,10 @@ def test_the_core_dials_by_itself(temporal_scenario: Scenario) -> None:
 
 def test_a_refused_activity_is_not_tried_again(temporal_scenario: Scenario) -> None:
     for name, told in temporal_scenario("activities").items():
-        assert (told["type"], told["non_retryable"], told["details"]) == ("EgressViolation", True, REFUSED), (name, told)
+        assert (told["type"], told["non_retryable"], told["details"]) == ("EgressViolation", True, REFUSED), (
+            name,
+            told,
+        )
         assert "127.0.0.1:7233" in told["text"], (name, told)
         assert told["attempts"] == 1, (name, told)
 
@@ -47,7 +50,9 @@ def test_the_sandbox_knows_the_class(temporal_scenario: Scenario) -> None:
 
 
 # What such a task dials is refused and counted; what is lost is the line about it.
-@pytest.mark.xfail(reason="the report of a violation imports modules, and in workflow code the sandbox answers for them")
+@pytest.mark.xfail(
+    reason="the report of a violation imports modules, and in workflow code the sandbox answers for them"
+)
 def test_the_journal_goes_on_after_a_workflow(temporal_scenario: Scenario) -> None:
     assert temporal_scenario("journal") == {"passed": 2, "default": 2}
 

@@ -78,7 +78,16 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("programs")
     for source in sorted((HERE / "programs").glob("*.c")):
         link = ["-static", "-no-pie"] if source.stem == "dial" else []
-        command = [str(compiler), "-O1", "-pthread", "-D_GNU_SOURCE", *link, str(source), "-o", str(folder / source.stem)]
+        command = [
+            str(compiler),
+            "-O1",
+            "-pthread",
+            "-D_GNU_SOURCE",
+            *link,
+            str(source),
+            "-o",
+            str(folder / source.stem),
+        ]
         subprocess.run(command, check=True)
     return folder
 

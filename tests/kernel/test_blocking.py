@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
-from conftest import Guarded
 from kernellab.wire import LISTED, SILENT, Wire
+
+from conftest import Guarded
 
 # SILENT is on the list here and never answers.
 ALLOWED = (f"{SILENT}:80", f"{LISTED}:80")
@@ -150,7 +151,9 @@ print(dial(s, "10.88.0.1"), time.monotonic() - started < 1)
 
 
 def test_error_of_the_peer_is_passed_on(wire: Wire) -> None:
-    before = "import egressguard; egressguard.install(('203.0.113.10:80', '10.88.0.1:80')); egressguard.install_kernel()"
+    before = (
+        "import egressguard; egressguard.install(('203.0.113.10:80', '10.88.0.1:80')); egressguard.install_kernel()"
+    )
     done = wire.run(native(REFUSED, before))
     assert done.stdout == "ok\nECONNREFUSED True\n", done
 

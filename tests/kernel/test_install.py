@@ -17,43 +17,55 @@ def run(code: str) -> str:
 
 
 def test_before_install_it_raises_and_changes_nothing() -> None:
-    assert run("""
+    assert (
+        run("""
 import egressguard
 try: egressguard.install_kernel()
 except RuntimeError as error: print(type(error).__name__, "install() first" in str(error))
 print(egressguard.posture()["kernel"]["active"])
 print([line for line in open("/proc/self/status") if line.startswith("Seccomp:")])
-""") == "RuntimeError True\nFalse\n['Seccomp:\\t0\\n']\n"
+""")
+        == "RuntimeError True\nFalse\n['Seccomp:\\t0\\n']\n"
+    )
 
 
 def test_twice_is_once_and_the_posture_tells() -> None:
-    assert run("""
+    assert (
+        run("""
 import egressguard
 egressguard.install(); egressguard.install_kernel(); egressguard.install_kernel()
 print(egressguard.posture()["kernel"]["active"])
 print([line for line in open("/proc/self/status") if line.startswith("Seccomp")])
-""") == "True\n['Seccomp:\\t2\\n', 'Seccomp_filters:\\t1\\n']\n"
+""")
+        == "True\n['Seccomp:\\t2\\n', 'Seccomp_filters:\\t1\\n']\n"
+    )
 
 
 def test_refusal_is_in_the_journal_with_its_program() -> None:
-    assert run("""
+    assert (
+        run("""
 import egressguard, subprocess
 egressguard.install(); egressguard.install_kernel()
 subprocess.run(["bash", "-c", "exec 3<>/dev/tcp/198.51.100.1/443"], stderr=subprocess.DEVNULL)
 [one] = egressguard.violations()
 print(one.program, one.endpoint, one.reason, one.kernel, one.route)
-""") == "bash 198.51.100.1:443 not-listed True connect\n"
+""")
+        == "bash 198.51.100.1:443 not-listed True connect\n"
+    )
 
 
 def test_udp_connect_that_sends_nothing_is_counted_apart() -> None:
-    assert run("""
+    assert (
+        run("""
 import ctypes, egressguard, socket, struct
 egressguard.install(); egressguard.install_kernel()
 libc = ctypes.CDLL(None, use_errno=True)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 address = struct.pack("=H", 2) + struct.pack("!H", 80) + socket.inet_aton("127.0.0.1") + bytes(8)
 print(libc.connect(s.fileno(), address, 16), egressguard.violation_count(), egressguard.posture()["kernel"]["probes"])
-""") == "-1 0 1\n"
+""")
+        == "-1 0 1\n"
+    )
 
 
 OUTER = """
@@ -71,16 +83,19 @@ filter_with(438, 0x00050001)  # pidfd_getfd: EPERM, as Docker's default profile 
 
 
 def test_where_pidfd_getfd_is_forbidden_it_says_so() -> None:
-    assert run(
-        OUTER
-        + """
+    assert (
+        run(
+            OUTER
+            + """
 import egressguard
 egressguard.install()
 try: egressguard.install_kernel()
 except egressguard.KernelLayerUnavailable as error: print("pidfd_getfd" in str(error))
 print(egressguard.posture()["kernel"]["active"])
 """
-    ) == "True\nFalse\n"
+        )
+        == "True\nFalse\n"
+    )
 
 
 def test_where_pidfd_getfd_is_forbidden_run_says_so() -> None:

@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
-from conftest import Guarded
 from kernellab.wire import EVIL, LISTED, NAMESERVER, Wire
+
+from conftest import Guarded
 
 RESOLVERS = {
     "glibc": {},

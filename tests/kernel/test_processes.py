@@ -46,14 +46,18 @@ REFUSED = ("EACCES\n", "ENOSYS\n")
 
 
 def test_thread_started_before_and_after() -> None:
-    assert run("""
+    assert (
+        run("""
 t = threading.Thread(target=lambda: print(attack())); t.start(); t.join()
 print(attack())
-""") == "EACCES\nEACCES\n"
+""")
+        == "EACCES\nEACCES\n"
+    )
 
 
 def test_forked_child_and_its_child() -> None:
-    assert run("""
+    assert (
+        run("""
 if os.fork() == 0:
     print(attack(), flush=True)
     if os.fork() == 0:
@@ -61,18 +65,23 @@ if os.fork() == 0:
         os._exit(0)
     os.wait(); os._exit(0)
 os.wait()
-""") == "EACCES\nEACCES\n"
+""")
+        == "EACCES\nEACCES\n"
+    )
 
 
 def test_vfork_spawn_and_subprocess() -> None:
-    assert run("""
+    assert (
+        run("""
 import subprocess
 command = [sys.executable, "-c", os.environ["CHILD"], str(PORT)]
 subprocess.run(command)
 os.waitpid(os.posix_spawn(command[0], command, os.environ), 0)
 subprocess.run(command, preexec_fn=lambda: None)
 subprocess.run(command, close_fds=False, start_new_session=True)
-""") == "EACCES\n" * 4
+""")
+        == "EACCES\n" * 4
+    )
 
 
 MULTIPROCESSING = """
@@ -103,24 +112,28 @@ def test_multiprocessing(method: str, tmp_path: object) -> None:
     script = f"{tmp_path}/main.py"
     with open(script, "w") as file:
         file.write(MULTIPROCESSING.format(attack=ATTACK))
-    done = subprocess.run(
-        [sys.executable, script, method], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, script, method], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "EACCES\n[1, 2]\n", done
 
 
 def test_closerange() -> None:
-    assert run("""
+    assert (
+        run("""
 os.closerange(3, 4096)
 print(attack())
-""") == "EACCES\n"
+""")
+        == "EACCES\n"
+    )
 
 
 def test_execv_of_the_process_itself() -> None:
     """The supervisor ends with the old image: from then on there is no dialling at all."""
-    assert run("""
+    assert (
+        run("""
 os.execv(sys.executable, [sys.executable, "-c", os.environ["CHILD"], str(PORT)])
-""") in REFUSED
+""")
+        in REFUSED
+    )
 
 
 def test_daemon_left_behind() -> None:
@@ -145,7 +158,8 @@ os._exit(0)
 
 
 def test_exit_of_threads_and_of_the_main_thread() -> None:
-    assert run("""
+    assert (
+        run("""
 import ctypes
 def later():
     time.sleep(0.3)
@@ -153,18 +167,24 @@ def later():
     os._exit(0)
 threading.Thread(target=later).start()
 ctypes.CDLL(None).pthread_exit(None)
-""") == "EACCES\n"
+""")
+        == "EACCES\n"
+    )
 
 
 def test_finalization() -> None:
-    assert run("""
+    assert (
+        run("""
 import atexit
 atexit.register(lambda: print(attack()))
-""") == "EACCES\n"
+""")
+        == "EACCES\n"
+    )
 
 
 def test_capability_opens_loopback_in_its_own_thread_only() -> None:
-    assert run("""
+    assert (
+        run("""
 import subprocess
 take(True)
 print(attack())
@@ -178,12 +198,15 @@ if os.fork() == 0:
 os.wait()
 take(False)
 print(attack())
-""") == "through\nEACCES\nEACCES\nEACCES\nEACCES\nEACCES\n"
+""")
+        == "through\nEACCES\nEACCES\nEACCES\nEACCES\nEACCES\n"
+    )
 
 
 def test_ended_thread_leaves_its_flag_to_nobody() -> None:
     """Thread ids are soon used again; none of 300 later threads may dial."""
-    assert run("""
+    assert (
+        run("""
 def flagged():
     take(True)
     assert attack() == "through"
@@ -192,33 +215,42 @@ seen = set()
 for _ in range(300):
     t = threading.Thread(target=lambda: seen.add(attack())); t.start(); t.join()
 print(seen)
-""") == "{'EACCES'}\n"
+""")
+        == "{'EACCES'}\n"
+    )
 
 
 def test_listener_is_in_no_descriptor_table_of_the_process() -> None:
-    assert run("""
+    assert (
+        run("""
 links = []
 for name in os.listdir("/proc/self/fd"):
     try: links.append(os.readlink("/proc/self/fd/" + name))
     except OSError: pass
 print([link for link in links if "seccomp" in link])
-""") == "[]\n"
+""")
+        == "[]\n"
+    )
 
 
 def test_notifier_of_ones_own_is_refused() -> None:
     """A child that killed its supervisor must not become one."""
-    assert run("""
+    assert (
+        run("""
 import ctypes, errno
 libc = ctypes.CDLL(None, use_errno=True)
 number = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
 print(libc.syscall(number, 1, 8, None), errno.errorcode[ctypes.get_errno()])
 print(libc.syscall(number, 1, 0, None), errno.errorcode[ctypes.get_errno()])
-""") == "-1 EPERM\n-1 EFAULT\n"
+""")
+        == "-1 EPERM\n-1 EFAULT\n"
+    )
 
 
 def test_unix_sockets() -> None:
     """One's own listeners and a pair work; a listener of another program does not."""
-    assert run("""
+    assert (
+        run("""
 import tempfile
 folder = tempfile.mkdtemp(); os.chdir(folder)
 def native(path):
@@ -236,4 +268,6 @@ r, w = os.pipe()
 socket.send_fds(a, [b"x"], [w])
 os.write(socket.recv_fds(b, 9, 1)[1][0], b"passed"); print(os.read(r, 9).decode())
 os.unlink("own"); os.rmdir(folder)
-""") == "through through through\nENOENT\npassed\n"
+""")
+        == "through through through\nENOENT\npassed\n"
+    )

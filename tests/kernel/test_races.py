@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Guarded
 from kernellab.wire import EVIL, LISTED, Wire
+
+from conftest import Guarded
 
 
 @pytest.mark.parametrize("kind", ["connect", "sendmsg", "dup2"])

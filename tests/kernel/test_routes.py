@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Guarded
 from kernellab.wire import EVIL, LISTED, Wire
+
+from conftest import Guarded
 
 ABSENT = 77
 # Those with a peer on the list reach it; for the others there is no entry, whatever the peer.

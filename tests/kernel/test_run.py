@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import under_run
 
 pytestmark = pytest.mark.usefixtures("kernel_layer")
@@ -17,13 +18,24 @@ pytestmark = pytest.mark.usefixtures("kernel_layer")
 
 def run(command: list[str], *options: str, **more: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        under_run(command, *options), capture_output=True, text=True, timeout=60, check=False, **more  # type: ignore[call-overload]
+        under_run(command, *options),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **more,  # type: ignore[call-overload]
     )
 
 
 @pytest.mark.parametrize(
     ("command", "status"),
-    [(["true"], 0), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137), (["no-such-program"], 127), (["/"], 126)],
+    [
+        (["true"], 0),
+        (["sh", "-c", "exit 7"], 7),
+        (["sh", "-c", "kill -9 $$"], 137),
+        (["no-such-program"], 127),
+        (["/"], 126),
+    ],
 )
 def test_exit_status(command: list[str], status: int) -> None:
     assert run(command).returncode == status

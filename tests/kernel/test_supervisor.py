@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import under_run
 from kernellab.wire import EVIL, Wire
+
+from conftest import under_run
 
 TRY_ON = """
 import ctypes, errno, os, socket, struct, sys, time
@@ -22,7 +23,9 @@ def attack():
     return "through" if libc.connect(s.fileno(), address, 16) == 0 else errno.errorcode[ctypes.get_errno()]
 print(attack(), flush=True)
 """
-KILL = TRY_ON + """
+KILL = (
+    TRY_ON
+    + """
 os.kill(os.getppid(), 9)
 time.sleep(0.2)
 started = time.monotonic()
@@ -30,6 +33,7 @@ number = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
 listener = libc.syscall(number, 1, 8, None), errno.errorcode[ctypes.get_errno()]
 print(attack(), time.monotonic() - started < 1, *listener, file=open(sys.argv[2], "w"))
 """
+)
 
 
 def test_child_that_kills_its_supervisor_dials_nothing_and_becomes_none(wire: Wire, tmp_path: Path) -> None:
@@ -42,7 +46,9 @@ def test_child_that_kills_its_supervisor_dials_nothing_and_becomes_none(wire: Wi
     assert wire.events() == []
 
 
-STOP = TRY_ON + """
+STOP = (
+    TRY_ON
+    + """
 supervisor = os.getppid()
 os.kill(supervisor, 19)
 pid = os.fork()
@@ -56,6 +62,7 @@ print(os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)
 os.kill(supervisor, 18)
 print(attack(), flush=True)
 """
+)
 
 
 def test_stopped_supervisor_makes_callers_wait_killable(wire: Wire) -> None:
@@ -66,7 +73,9 @@ def test_stopped_supervisor_makes_callers_wait_killable(wire: Wire) -> None:
 
 def test_daemon_is_judged_while_the_supervisor_stays_and_gets_enosys_afterwards(wire: Wire, tmp_path: Path) -> None:
     told = tmp_path / "told"
-    daemon = TRY_ON.replace("print(attack(), flush=True)", f"time.sleep(1); print(attack(), file=open({str(told)!r}, 'w'))")
+    daemon = TRY_ON.replace(
+        "print(attack(), flush=True)", f"time.sleep(1); print(attack(), file=open({str(told)!r}, 'w'))"
+    )
     start = ["setsid", "--fork", sys.executable, "-c", daemon, EVIL]
     wire.run(under_run(start, "--wait"))
     assert told.read_text() == "EACCES\n"

@@ -59,7 +59,11 @@ def start(
 
 
 def python(
-    source: str, *arguments: object, env: Mapping[str, str] | None = None, flags: Sequence[str] = (), prefix: Sequence[str] = ()
+    source: str,
+    *arguments: object,
+    env: Mapping[str, str] | None = None,
+    flags: Sequence[str] = (),
+    prefix: Sequence[str] = (),
 ) -> Child:
     """Run source in a fresh interpreter; `sys.argv[1:]` are the arguments as text."""
     words = [sys.executable, "-P", *flags, "-c", textwrap.dedent(source), *map(str, arguments)]

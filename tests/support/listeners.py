@@ -126,7 +126,9 @@ class Listeners:
         for one in sockets:
             if one.type == socket.SOCK_STREAM:
                 one.listen(128)
-            self.watch(one, self.acceptor(endpoint, one) if one.type == socket.SOCK_STREAM else self.taker(endpoint, one))
+            self.watch(
+                one, self.acceptor(endpoint, one) if one.type == socket.SOCK_STREAM else self.taker(endpoint, one)
+            )
         return endpoint
 
     def watch(self, one: socket.socket, job: Callable[[], None]) -> None:

@@ -58,7 +58,9 @@ class Nameserver:
             while os.getppid() == parent:
                 for one in select.select(sockets, [], [], 1)[0]:
                     question, peer = one.recvfrom(4096)
-                    os.write(writing, name_in(question).encode() + b"\n")  # before the answer, so that nothing is missed
+                    os.write(
+                        writing, name_in(question).encode() + b"\n"
+                    )  # before the answer, so that nothing is missed
                     one.sendto(answer_no(question), peer)
             os._exit(0)
         for one in sockets:

@@ -6,20 +6,19 @@
 
 from __future__ import annotations
 
+import _socket
 import functools
 import importlib
 import importlib.machinery
 import importlib.util
 import operator
 import shutil
+import socket
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import _socket
-import socket
 
 Make = Callable[..., tuple[Any, Callable[..., Any]]]
 METHODS = ("connect", "connect_ex", "sendto", "sendmsg")

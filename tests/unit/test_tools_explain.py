@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import children
-import egressguard
 import pytest
+
+import egressguard
 
 
 def command(*arguments: object) -> children.Child:
@@ -63,7 +64,9 @@ def test_one_refusal_of_several_is_status_1_and_json_tells_each() -> None:
     assert [one["allowed"] for one in json.loads(child.out)] == [True, False]
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["a.example:443", "--allow", "127.0.0.1:1"], ["a:1", "--allow-file", "/missing"]])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["a.example:443", "--allow", "127.0.0.1:1"], ["a:1", "--allow-file", "/missing"]]
+)
 def test_what_cannot_be_read_is_status_2(arguments: list[str]) -> None:
     child = command("explain", *arguments)
     assert (child.code, child.out) == (2, "")

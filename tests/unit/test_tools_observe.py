@@ -62,7 +62,12 @@ server.accept()
 [one] = egressguard.violations()
 tell([one.endpoint == "127.0.0.1:%d" % server.getsockname()[1], one.observed, one.reason, str(one).split(": ")[1]])
 """
-    assert children.python(PRELUDE + source).last() == [True, True, "loopback", "let through, would be refused, loopback (connect)"]
+    assert children.python(PRELUDE + source).last() == [
+        True,
+        True,
+        "loopback",
+        "let through, would be refused, loopback (connect)",
+    ]
 
 
 def test_it_is_loud_at_the_beginning_and_at_the_end() -> None:
@@ -160,7 +165,9 @@ def test_it_suggests_what_was_seen_with_who_and_where(tmp_path: Path) -> None:
 
 
 def test_the_suggestion_is_an_allowlist_file(tmp_path: Path) -> None:
-    path = journal(tmp_path, {"host": "posthog.example"}, {"host": "10.1.2.3"}, {"host": "127.0.0.1", "reason": "loopback"})
+    path = journal(
+        tmp_path, {"host": "posthog.example"}, {"host": "10.1.2.3"}, {"host": "127.0.0.1", "reason": "loopback"}
+    )
     suggested = tmp_path / "allowlist"
     suggested.write_text(command("suggest", path).out)
     import egressguard
@@ -188,7 +195,9 @@ def test_what_a_list_opens_already_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_lookup_without_a_port_joins_the_dial_that_names_one(tmp_path: Path) -> None:
-    path = journal(tmp_path, {"host": "a.example", "port": None}, {"host": "a.example"}, {"host": "b.example", "port": None})
+    path = journal(
+        tmp_path, {"host": "a.example", "port": None}, {"host": "a.example"}, {"host": "b.example", "port": None}
+    )
     child = command("suggest", path)
     assert entries(child.out) == ["a.example:443"]
     assert "b.example is not suggested: only looked up, with no port named" in child.err
@@ -215,7 +224,9 @@ def test_what_a_person_must_decide_is_not_suggested(tmp_path: Path, record: dict
     child = command("suggest", journal(tmp_path, record))
     assert entries(child.out) == []
     assert why in child.err
-    assert f"# NOT suggested: {'' if ' ' in record['host'] else record['host'].strip()[:3]}" in child.out.replace("[", "")
+    assert f"# NOT suggested: {'' if ' ' in record['host'] else record['host'].strip()[:3]}" in child.out.replace(
+        "[", ""
+    )
 
 
 def test_a_unix_socket_is_suggested(tmp_path: Path) -> None:

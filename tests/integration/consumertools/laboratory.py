@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from labtools.lab import Impossible, Lab, find_way
 
 

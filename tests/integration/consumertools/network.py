@@ -31,7 +31,12 @@ class Network:
         self.servers: list[Server] = []
 
     def run(
-        self, command: Sequence[object], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, seconds: float = SECONDS
+        self,
+        command: Sequence[object],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        seconds: float = SECONDS,
     ) -> children.Child:
         """Run a program in it to its end."""
         return children.start([*self.enter, *map(str, command)], env=env, cwd=cwd, seconds=seconds)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import children
 

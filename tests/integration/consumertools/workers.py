@@ -28,7 +28,9 @@ def runner(kind: str) -> Any:
 
 
 @asynccontextmanager
-async def worker(client: Client, queue: str, *, intercepted: bool = True, sandbox: str = "passed", **options: Any) -> AsyncIterator[Worker]:
+async def worker(
+    client: Client, queue: str, *, intercepted: bool = True, sandbox: str = "passed", **options: Any
+) -> AsyncIterator[Worker]:
     """Run a worker on the running loop."""
     options.setdefault("activity_executor", ThreadPoolExecutor(4, thread_name_prefix="activity"))
     options.setdefault("interceptors", [EgressInterceptor()] if intercepted else [])
@@ -54,7 +56,9 @@ async def ended(client: Client, queue: str, workflow: Any, *arguments: Any) -> d
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ApplicationError):
-                told.update(type=cause.type, non_retryable=cause.non_retryable, details=list(cause.details), text=str(cause))
+                told.update(
+                    type=cause.type, non_retryable=cause.non_retryable, details=list(cause.details), text=str(cause)
+                )
                 break
             cause = cause.__cause__
     return told
