@@ -75,9 +75,12 @@ def open_everywhere(set_flag: SetFlag) -> None:
 class Hurry(logging.Handler):
     """Shortens the time limit of the running test at a refusal, which the guard logs."""
 
+    owner = os.getpid()
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Set the new limit; a forked child leaves its parent's alone."""
-        faulthandler.dump_traceback_later(REFUSED_SECONDS, exit=True)
+        """Set the new limit; a forked child has none."""
+        if os.getpid() == self.owner:
+            faulthandler.dump_traceback_later(REFUSED_SECONDS, exit=True)
 
 
 class Recorder(unittest.TestResult):
@@ -189,6 +192,7 @@ def main() -> int:
     with contextlib.redirect_stdout(sys.stderr):
         loaded = unittest.defaultTestLoader.loadTestsFromName(job["module"])
         unittest.TestSuite(one for one in flat(loaded) if wanted(one.id(), job)).run(recorder)
+    faulthandler.cancel_dump_traceback_later()
     return 0
 
 

@@ -38,6 +38,11 @@ def _by_folder(folder: str, top: str) -> str | None:
 
 
 @functools.cache
+def _holds_distributions(folder: str) -> bool:
+    return any(name.endswith((".dist-info", ".egg-info")) for name in os.listdir(folder))  # noqa: PTH208  as above
+
+
+@functools.cache
 def _packages() -> dict[str, list[str]]:
     import importlib.metadata  # noqa: PLC0415  20 ms, for packages that are named unlike their distribution
 
@@ -65,6 +70,8 @@ def of_file(file: str) -> str | None:
         return None
     top = relative.partition("/")[0].removesuffix(".py")
     try:
+        if not _holds_distributions(folder):  # the application's own folder: no metadata need be read
+            return None
         return _by_folder(folder, top) or _by_metadata(relative, top)
     except Exception:  # noqa: BLE001  broken metadata of somebody else's must not cost the violation its record
         return None

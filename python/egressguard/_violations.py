@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NamedTuple
 
 from egressguard import _egressguard
+from egressguard._distributions import of_file, short
+from egressguard._fields import of_violation
 
 
 class Violation(NamedTuple):
@@ -52,16 +55,12 @@ class Violation(NamedTuple):
     @property
     def distribution(self) -> str | None:
         """The installed distribution that dialled, such as ``requests 2.34``, or None: worked out now, not then."""
-        from egressguard._distributions import of_file  # noqa: PLC0415  only who asks pays for it
-
         file = self.library_file or self.file
         return None if file is None else of_file(file)
 
     @property
     def site(self) -> str | None:
         """Where the application's code asked for it, or None: ``yourpkg/telemetry.py:41``."""
-        from egressguard._distributions import short  # noqa: PLC0415
-
         if self.caller_file is not None:
             return f"{short(self.caller_file)}:{self.caller_line}"
         return None if self.file is None else f"{short(self.file)}:{self.line}"
@@ -69,8 +68,6 @@ class Violation(NamedTuple):
     @property
     def thread_name(self) -> str | None:
         """The name of the Python thread that tried, or None where that ended or belongs to another process."""
-        import os  # noqa: PLC0415
-
         threading = sys.modules.get("threading")
         if threading is None or self.pid != os.getpid():
             return None
@@ -79,8 +76,6 @@ class Violation(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a dict, for JSON; docs/journal-schema.md explains each."""
-        from egressguard._fields import of_violation  # noqa: PLC0415
-
         return of_violation(self)
 
     def __str__(self) -> str:

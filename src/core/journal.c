@@ -90,6 +90,8 @@ bool eg_journal_read(const eg_journal *journal, uint64_t number, eg_violation *o
     out->host[sizeof out->host - 1] = '\0';
     out->address[sizeof out->address - 1] = '\0';
     out->file[sizeof out->file - 1] = '\0';
+    out->caller_file[sizeof out->caller_file - 1] = '\0';
+    out->library_file[sizeof out->library_file - 1] = '\0';
     out->program[sizeof out->program - 1] = '\0';
     return out->number == number;
 }

@@ -25,9 +25,13 @@ typedef struct eg_violation {
     uint16_t reason;
     uint16_t flags;         /* EG_VIOLATION_* */
     uint16_t unused;
+    int32_t caller_line;    /* of the application's own line, 0 where there is none */
+    int32_t unused_too;
     char host[256];
     char address[64];       /* what a name resolved to, or "" */
     char file[256];         /* of the call site, its end where it is longer */
+    char caller_file[256];  /* the application's own file behind a package's call site */
+    char library_file[256]; /* the package's file that this line called */
     char program[32];       /* the kernel layer: who tried */
 } eg_violation;
 

@@ -76,23 +76,43 @@ static bool is_library(const char *file)
            strncmp(file + length, "site-packages/", 14) != 0 && strncmp(file + length, "dist-packages/", 14) != 0;
 }
 
-static void fill_from(eg_violation *violation, PyCodeObject *code, PyFrameObject *frame)
+static bool is_package(const char *file)
 {
-    Py_ssize_t length;
-    const char *file = PyUnicode_AsUTF8AndSize(code->co_filename, &length);
+    return strstr(file, "/site-packages/") != NULL || strstr(file, "/dist-packages/") != NULL;
+}
 
-    if (file == NULL) {
-        PyErr_Clear(); /* a file name with surrogates: the violation matters more than its site */
-        return;
+/* Keep the end of a file name: that is where the names that tell are. */
+static void keep_name(char *out, size_t size, const char *file)
+{
+    size_t length = strlen(file);
+    if (length > size - 1) {
+        file += length - (size - 1);
+        length = size - 1;
     }
-    size_t room = sizeof violation->file - 1, size = (size_t)length;
-    if (size > room) {
-        file += size - room;
-        size = room;
+    memcpy(out, file, length);
+    out[length] = '\0';
+}
+
+/* One frame, from the inside out. False where nothing further out is wanted. */
+static bool take_frame(eg_violation *violation, const char *file, PyFrameObject *frame)
+{
+    if (is_library(file)) {
+        return true;
     }
-    memcpy(violation->file, file, size);
-    violation->file[size] = '\0';
-    violation->line = (int32_t)PyFrame_GetLineNumber(frame);
+    if (violation->file[0] == '\0') {
+        keep_name(violation->file, sizeof violation->file, file);
+        violation->line = (int32_t)PyFrame_GetLineNumber(frame);
+        if (!is_package(file)) {
+            return false;
+        }
+    }
+    if (is_package(file)) {
+        keep_name(violation->library_file, sizeof violation->library_file, file);
+        return true;
+    }
+    keep_name(violation->caller_file, sizeof violation->caller_file, file);
+    violation->caller_line = (int32_t)PyFrame_GetLineNumber(frame);
+    return false;
 }
 
 void eg_callsite_fill(eg_violation *violation)
@@ -104,18 +124,19 @@ void eg_callsite_fill(eg_violation *violation)
         PyCodeObject *code = PyFrame_GetCode(frame);
         const char *file = PyUnicode_AsUTF8(code->co_filename);
         if (file == NULL) {
-            PyErr_Clear();
-            file = "";
+            PyErr_Clear(); /* a file name with surrogates: the violation matters more than its site */
         }
-        if (!is_library(file)) {
-            fill_from(violation, code, frame);
-            Py_DECREF(code);
+        bool more = file == NULL || take_frame(violation, file, frame);
+        Py_DECREF(code);
+        if (!more) {
             break;
         }
-        Py_DECREF(code);
         PyFrameObject *back = PyFrame_GetBack(frame);
         Py_DECREF(frame);
         frame = back;
     }
     Py_XDECREF(frame);
+    if (violation->caller_file[0] == '\0') {
+        violation->library_file[0] = '\0'; /* says nothing beyond the call site then */
+    }
 }

@@ -139,7 +139,8 @@ static bool keep(const eg_attempt *attempt, eg_violation *violation)
     bool observing = state != NULL && state->observing;
 
     memset(violation, 0, offsetof(eg_violation, host));
-    violation->address[0] = violation->file[0] = violation->program[0] = '\0';
+    violation->address[0] = violation->file[0] = violation->program[0] = violation->caller_file[0] =
+        violation->library_file[0] = '\0';
     violation->port = attempt->port;
     violation->route = (uint16_t)attempt->route;
     violation->reason = (uint16_t)attempt->reason;
@@ -261,7 +262,7 @@ int eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endp
 
 PyObject *eg_refuse_record(const eg_violation *violation)
 {
-    return Py_BuildValue("{sK sL sL si si sN sN sN ss ss sN si ss sO sO}", "number",
+    return Py_BuildValue("{sK sL sL si si sN sN sN ss ss sN si ss sO sO sN si sN}", "number",
                          (unsigned long long)violation->number, "monotonic_ns", (long long)violation->monotonic_ns,
                          "wall_ns", (long long)violation->wall_ns, "pid", violation->pid, "thread", violation->tid,
                          "host", text_of(violation->host), "port", port_or_none(violation->port), "address",
@@ -269,5 +270,7 @@ PyObject *eg_refuse_record(const eg_violation *violation)
                          eg_reason_word((eg_reason)violation->reason), "file", text_or_none(violation->file), "line",
                          violation->line, "program", violation->program, "observed",
                          (violation->flags & EG_VIOLATION_OBSERVED) != 0 ? Py_True : Py_False, "kernel",
-                         (violation->flags & EG_VIOLATION_KERNEL) != 0 ? Py_True : Py_False);
+                         (violation->flags & EG_VIOLATION_KERNEL) != 0 ? Py_True : Py_False, "caller_file",
+                         text_or_none(violation->caller_file), "caller_line", violation->caller_line, "library_file",
+                         text_or_none(violation->library_file));
 }

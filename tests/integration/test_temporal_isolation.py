@@ -7,12 +7,10 @@ real Temporal server. The pools are those of docs/temporal.md.
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
-import children
 from consumertools.network import Network
-from consumertools.project import outcomes_in
+from consumertools.project import Project
 
 PROJECT = '''
 import asyncio, threading, uuid
@@ -109,15 +107,9 @@ def test_nothing_leaks_from_one_workflow_to_the_next(egress_test_loopback):
 '''
 
 
-def test_isolation(network: Network, temporal: Path, tmp_path: Path) -> None:
+def test_isolation(network: Network, temporal: Path, project: Project) -> None:
     for source in temporal.glob("*.py"):
-        shutil.copy(source, tmp_path)
-    (tmp_path / "conftest.py").write_text(children.ROOT_CONFTEST.read_text())
-    (tmp_path / "test_isolation.py").write_text(PROJECT)
-    report = tmp_path / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}"]
-    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(children.SUPPORT)}
-    child = network.run([*command, f"--junitxml={report}", tmp_path], env=environment, cwd=tmp_path)
-    outcomes = outcomes_in(report)
-    assert set(outcomes.values()) == {"passed"}, child.out + child.err
-    assert len(outcomes) == 6, outcomes
+        shutil.copy(source, project.folder)
+    project.write("test_isolation.py", PROJECT)
+    run = project.run("-W", "default", prefix=network.enter)
+    assert (set(run.outcomes.values()), len(run.outcomes)) == ({"passed"}, 6), run

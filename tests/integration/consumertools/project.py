@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -59,11 +60,13 @@ class Project:
         path.write_text(textwrap.dedent(source))
         return path
 
-    def run(self, *arguments: str, plugins: tuple[str, ...] = (), ini: tuple[str, ...] = ()) -> Run:
+    def run(
+        self, *arguments: str, plugins: Sequence[str] = (), ini: Sequence[str] = (), prefix: Sequence[str] = ()
+    ) -> Run:
         """Run pytest on the whole project. It has no configuration but `ini`, and no plugin but the named ones."""
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={self.folder}", f"--junitxml={report}"]
+        command = [*prefix, sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={self.folder}", f"--junitxml={report}"]
         command += ["-p", "no:cacheprovider", "-ra", "-W", "error"]
         command += [word for name in plugins for word in ("-p", PLUGINS[name])]
         command += [word for line in ini for word in ("-o", line)]

@@ -1,0 +1,108 @@
+"""Run the libFuzzer targets of `tests/fuzz` under ASan and UBSan.
+
+`python -m tools.fuzz [--seconds N] [--target NAME ...] [--jobs N]`: each target runs N seconds (default 60) from its
+committed corpus in `tests/fuzz/corpus`. What it finds on the way is kept in `.dev/fuzz` and used the next time; a
+finding ends the target, leaves its input there and makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from tools.project import ROOT, STATE, Problem
+from tools.steps import AT_ONCE, Steps, end_all, logged, side_by_side, tail
+
+TARGETS = ROOT / "tests/fuzz"
+WORK = STATE / "fuzz"
+FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-pthread", "-g", "-O1", "-Isrc", "-Itests/fuzz", "-Wall", "-Wextra", "-Werror"]
+SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+# Whatever one input needs longer than this for, or more memory, is a finding too.
+SECONDS_AN_INPUT = 10
+LARGEST_INPUT = 2048
+
+
+def clang() -> str:
+    """Return the compiler, or say what to install."""
+    found = shutil.which("clang") or next((found for number in range(22, 13, -1) if (found := shutil.which(f"clang-{number}"))), None)
+    if found is None:
+        raise Problem("install clang first, with its runtime: apt-get install -y clang libclang-rt-14-dev (or its version)")
+    probe = subprocess.run(
+        [found, *SANITIZERS, "-x", "c", "-", "-o", "/dev/null"],
+        input="int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d == 0 && n; }\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if probe.returncode:
+        raise Problem(f"{tail(probe.stderr)}\n{found} has no libFuzzer: apt-get install -y libclang-rt-14-dev (or its version)")
+    return found
+
+
+def build(compiler: str, target: Path) -> Path:
+    """Compile a target together with all of `src/core`."""
+    program = WORK / target.stem
+    sources = sorted((ROOT / "src/core").glob("*.c"))
+    code, output = logged(f"build-{target.stem}", [compiler, *FLAGS, *SANITIZERS, target, *sources, "-o", program])
+    if code:
+        raise Problem(f"{tail(output)}\n{target.name} does not compile")
+    return program
+
+
+def fuzz(steps: Steps, compiler: str, target: Path, seconds: int) -> bool:
+    """Build one target and run it; return whether it found nothing."""
+    name = target.stem
+    seeds, kept, findings = TARGETS / "corpus" / name, WORK / "corpus" / name, WORK / "findings" / name
+    for folder in (seeds, kept, findings):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        program = build(compiler, target)
+    except Problem as problem:
+        return steps.check(name, partial(str, problem))
+    started = time.monotonic()
+    command = [program, f"-max_total_time={seconds}", f"-timeout={SECONDS_AN_INPUT}", f"-max_len={LARGEST_INPUT}"]
+    command += [f"-artifact_prefix={findings}/", "-print_final_stats=1", kept, seeds]
+    code, output = logged(name, command, limit=seconds + 300.0)
+    for finding in sorted(findings.iterdir()) if code else ():
+        steps.say(f"{finding.relative_to(ROOT)}: {finding.read_bytes()[:200]!r}\nagain: {program.relative_to(ROOT)} FILE")
+    if code:
+        steps.say(f"\n--- {name}: exit {code}, the end of its log\n{tail(output)}\n")
+    runs = re.search(r"number_of_executed_units: (\d+)", output)
+    note = f"{runs.group(1)} inputs" if runs else f"exit {code}"
+    return steps.note(f"{name}, {seconds} s", code == 0, time.monotonic() - started, note)
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60, metavar="N", help="for each target (default: 60)")
+    parser.add_argument("--target", action="append", metavar="NAME", help="only this one, such as fuzz_dns (repeatable)")
+    parser.add_argument("--jobs", type=int, default=AT_ONCE, metavar="N", help=f"targets at once (default: {AT_ONCE})")
+    options = parser.parse_args(arguments)
+    targets = sorted(TARGETS.glob("fuzz_*.c"))
+    if options.target:
+        targets = [target for target in targets if target.stem in options.target]
+    if not targets:
+        raise Problem("no such target")
+    compiler = clang()
+    WORK.mkdir(parents=True, exist_ok=True)
+    steps = Steps()
+    side_by_side([partial(fuzz, steps, compiler, target, options.seconds) for target in targets], options.jobs)
+    print(steps.table())
+    return 0 if steps.passed else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Problem as problem:
+        sys.exit(f"fuzz: {problem}")
+    except KeyboardInterrupt:
+        end_all()
+        sys.exit(130)
