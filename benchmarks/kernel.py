@@ -10,12 +10,10 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -41,25 +39,6 @@ egressguard.install(json.loads(sys.argv[1]))
 egressguard.install_kernel()
 sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
-
-
-def serve() -> None:
-    """Accept and close, so that backlogs stay short; take datagrams."""
-    listener = socket.create_server((ADDRESS, PORT), backlog=4096)
-    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind((ADDRESS, PORT))
-    other = socket.create_server((UNLISTED, PORT), backlog=4096)
-
-    def accept(one: socket.socket) -> None:
-        while True:
-            one.accept()[0].close()
-
-    def drop() -> None:
-        while True:
-            sink.recv(100)
-
-    for work in (lambda: accept(listener), lambda: accept(other), drop):
-        threading.Thread(target=work, daemon=True).start()
 
 
 def arguments(call: str) -> list[str]:
@@ -110,7 +89,6 @@ class Bench:
 
 
 def inside(rounds: int, sandlock: bool) -> None:
-    serve()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), sandlock)
         print(f"{'call':10} {'where':9} {'unfiltered':>11} {'guarded':>9} {'ratio':>6}")

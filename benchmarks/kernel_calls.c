@@ -89,10 +89,20 @@ static int prepare(subject *self, const char *what)
         }
         self->fd = pair[0];
         self->other = pair[1];
-    } else if (strcmp(what, "sendto") == 0) {
-        self->fd = socket(AF_INET, SOCK_DGRAM, 0);
+        return 0;
     }
-    return 0;
+    if (strcmp(what, "getppid") == 0) {
+        return 0;
+    }
+    /* A peer of our own that never accepts: nothing but the call itself is on the clock. */
+    int udp = strcmp(what, "sendto") == 0, on = 1;
+    self->fd = udp ? socket(AF_INET, SOCK_DGRAM, 0) : -1;
+    self->other = socket(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    setsockopt(self->other, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(self->other, (struct sockaddr *)&self->to, sizeof self->to) != 0) {
+        return -1;
+    }
+    return udp ? 0 : listen(self->other, 4096);
 }
 
 long measure(const char *what, const char *address, int port, int count)

@@ -3,6 +3,7 @@
 
 #include "python/capability.h"
 #include "python/entries.h"
+#include "python/exit_status.h"
 #include "python/explain.h"
 #include "python/floor.h"
 #include "python/interpose.h"
@@ -77,6 +78,17 @@ static PyObject *door_violation(PyObject *module, PyObject *number)
     return eg_refuse_record(&violation);
 }
 
+static PyObject *door_set_exit_status(PyObject *module, PyObject *args)
+{
+    int status;
+    unsigned long long since;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iK:set_exit_status", &status, &since) || eg_exit_status_set(status, since) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *door_set_listener(PyObject *module, PyObject *listener)
 {
     (void)module;
@@ -132,6 +144,7 @@ static PyMethodDef door_methods[] = {
     {"reset_for_test", door_reset, METH_NOARGS, PyDoc_STR("reset_for_test(): clear this thread's flag")},
     {"violation_total", door_violation_total, METH_NOARGS, PyDoc_STR("violation_total(): how many there were")},
     {"violation", door_violation, METH_O, PyDoc_STR("violation(number, /): one record, or None where it is gone")},
+    {"set_exit_status", door_set_exit_status, METH_VARARGS, PyDoc_STR("set_exit_status(status, since, /)")},
     {"set_listener", door_set_listener, METH_O, PyDoc_STR("set_listener(callable, /): told each violation's number")},
     {"install_kernel", eg_kernel_install, METH_NOARGS, PyDoc_STR("install_kernel(): None, or why it cannot be")},
     {"run_supervised", eg_kernel_run, METH_VARARGS,

@@ -83,16 +83,13 @@ eg_reason eg_judge_dial(eg_supervisor *supervisor, const eg_work *work, const eg
 
 static void keep(eg_supervisor *supervisor, int32_t tid, eg_violation *violation)
 {
-    eg_target_status status;
-
     atomic_fetch_add_explicit(&supervisor->counts->refused, 1, memory_order_relaxed);
     violation->flags = EG_VIOLATION_KERNEL;
     violation->tid = tid;
-    violation->pid = tid;
-    if (tid != 0 && eg_target_status_read(tid, &status)) {
-        violation->pid = status.tgid;
-        memcpy(violation->program, status.program, sizeof violation->program);
+    if (tid != 0) {
+        eg_target_who(&supervisor->targets, tid, &violation->pid, violation->program);
     }
+    violation->pid = violation->pid != 0 ? violation->pid : tid;
     eg_journal_add(&supervisor->state->journal, violation);
     if (supervisor->on_refusal != NULL) {
         supervisor->on_refusal(supervisor->context, violation);

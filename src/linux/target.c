@@ -95,6 +95,7 @@ static int kept_pidfd(eg_targets *targets, int32_t tid, bool fresh)
     }
     *pidfd = open_pidfd(targets, tid);
     targets->kept[slot].tid = tid;
+    targets->kept[slot].tgid = 0;
     return *pidfd;
 }
 
@@ -169,13 +170,27 @@ bool eg_target_status_read(int32_t tid, eg_target_status *out)
     out->gid = (uint32_t)field(text, "\nGid:", 10, 3);
     uint64_t pending = field(text, "\nSigPnd:", 16, 0) | field(text, "\nShdPnd:", 16, 0);
     out->interrupted = (pending & ~field(text, "\nSigBlk:", 16, 0) & field(text, "\nSigCgt:", 16, 0)) != 0;
-    /* The program is the group's: a thread may have a name of its own. */
-    snprintf(path, sizeof path, "/proc/%d/comm", out->tgid);
-    if (read_text(path, text, sizeof text)) {
-        text[strcspn(text, "\n")] = '\0';
-        snprintf(out->program, sizeof out->program, "%.31s", text);
-    }
     return out->tgid != 0;
+}
+
+void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program[32])
+{
+    char path[64], text[64];
+    size_t slot = (uint32_t)tid % EG_TARGETS;
+    bool kept = targets->kept[slot].tid == tid && targets->kept[slot].pidfd >= 0;
+
+    *tgid = kept ? targets->kept[slot].tgid : 0;
+    *tgid = *tgid != 0 ? *tgid : group_of(tid);
+    if (kept) {
+        targets->kept[slot].tgid = *tgid; /* status is the dear file: once for each caller */
+    }
+    program[0] = '\0';
+    /* The program is the group's: a thread may have a name of its own. */
+    snprintf(path, sizeof path, "/proc/%d/comm", *tgid);
+    if (*tgid != 0 && read_text(path, text, sizeof text)) {
+        text[strcspn(text, "\n")] = '\0';
+        snprintf(program, 32, "%.31s", text);
+    }
 }
 
 static bool same_file(int32_t tid, const char *what)

@@ -18,6 +18,7 @@ typedef struct eg_targets {
     bool no_thread_pidfds; /* before Linux 6.9: nothing is kept */
     struct {
         int32_t tid;
+        int32_t tgid; /* 0 before it was asked */
         int pidfd;
     } kept[EG_TARGETS];
 } eg_targets;
@@ -38,11 +39,13 @@ int eg_target_descriptor(eg_targets *targets, int32_t tid, int descriptor);
 /* Send the calling thread SIGPIPE, as the kernel would have. */
 void eg_target_sigpipe(eg_targets *targets, int32_t tid);
 
+/* The caller's process and its program's name, for the record of a refusal. */
+void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program[32]);
+
 typedef struct eg_target_status {
     int32_t tgid;
     bool interrupted; /* a signal that it handles is waiting */
     uint32_t uid, gid; /* the ones that file access uses */
-    char program[32];
 } eg_target_status;
 
 /* What /proc says; false where it does not. */

@@ -214,6 +214,12 @@ static void more_than_was_announced_is_not_taken(void **unused)
     assert_int_equal(eg_allowlist_add(&state->allowlist, &wide), 0);
     assert_int_equal(eg_allowlist_add(&state->allowlist, &first), 0);
     assert_int_equal(eg_allowlist_add(&state->allowlist, &second), -ENOSPC);
+    eg_state_destroy(state);
+
+    state = eg_state_create(3, 3);
+    second = entry_of("bc:1"); /* fills it to the last byte */
+    assert_int_equal(eg_allowlist_add(&state->allowlist, &wide), 0);
+    assert_int_equal(eg_allowlist_add(&state->allowlist, &second), 0);
     eg_entry address = entry_of("192.0.2.1:1"); /* has no text */
     assert_int_equal(eg_allowlist_add(&state->allowlist, &address), 0);
     eg_state_destroy(state);

@@ -119,6 +119,8 @@ static const struct {
     {"a label of 64", TEXT(HEADER "\x40" "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl" "\x00" IN_A)},
     {"a dot inside a label", TEXT(HEADER "\x08" "api.test\x00" IN_A)},
     {"a dot as a label", TEXT(HEADER "\x01" "." "\x00" IN_A)},
+    {"a dot, and a type where its label goes on", TEXT(HEADER "\x04" ".\x00\x00\x01")},
+    {"a label of 64, and a type where it begins", TEXT(HEADER "\x40\x00\x01\x00\x01")},
     {"a dot at the end of a label", TEXT(HEADER "\x03" "api\x05" "test." "\x00" IN_A)},
     {"a NUL inside a label", TEXT(HEADER "\x03" "a\x00i\x04" "test\x00" IN_A)},
     {"a space inside a label", TEXT(HEADER "\x03" "a i\x04" "test\x00" IN_A)},

@@ -49,6 +49,8 @@ static const struct {
     {"a CNAME behind its address", TEXT(ANSWERS("\x02") A(WWW, IP1) CNAME(TO_API, "\x0a", WWW)), {"203.0.113.1"}},
     {"two CNAMEs", TEXT(ANSWERS("\x03") CNAME(TO_API, "\x0a", WWW) CNAME(WWW, "\x0a", CDN) A(CDN, IP1)), {"203.0.113.1"}},
     {"two CNAMEs, backwards", TEXT(ANSWERS("\x03") A(CDN, IP1) CNAME(WWW, "\x0a", CDN) CNAME(TO_API, "\x0a", WWW)), {"203.0.113.1"}},
+    {"a CNAME that is a pointer at the end", TEXT(ANSWERS("\x02") A(WWW, IP1) CNAME(TO_API, "\x02", "\xc0\x1a")), {"203.0.113.1"}},
+    {"a record without data at the end", TEXT(ANSWERS("\x02") A(TO_API, IP1) TO_API "\x00\x10\x00\x01" TTL "\x00\x00"), {"203.0.113.1"}},
     {"a CNAME of somebody else", TEXT(ANSWERS("\x02") CNAME(EVIL, "\x0a", WWW) A(WWW, IP1)), {NULL}},
     {"a CNAME to itself", TEXT(ANSWERS("\x02") CNAME(TO_API, "\x02", TO_API) A(TO_API, IP1)), {"203.0.113.1"}},
     {"CNAMEs in a circle", TEXT(ANSWERS("\x03") CNAME(TO_API, "\x0a", WWW) CNAME(WWW, "\x02", TO_API) A(WWW, IP1)), {"203.0.113.1"}},
@@ -120,11 +122,13 @@ static const struct {
     {"data shorter than announced", TEXT(ANSWERS("\x01") TO_API "\x00\x01\x00\x01" TTL "\x00\x04\xcb\x00\x71")},
     {"a pointer to itself", TEXT(ANSWERS("\x01") A("\xc0\x1a", IP1))},
     {"a pointer forwards", TEXT(ANSWERS("\x01") A("\xc0\x1b", IP1))},
+    {"a pointer forwards, and a record where it stands", TEXT(ANSWERS("\x01") "\xc0\x1b\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04" IP1)},
     {"a pointer behind the end", TEXT(ANSWERS("\x01") A("\xff\xff", IP1))},
     {"half a pointer", TEXT(ANSWERS("\x01") "\xc0")},
     {"a label of 64", TEXT(ANSWERS("\x01") A("\x40" TEN("123456") "1234\x00", IP1))},
     {"a reserved label", TEXT(ANSWERS("\x01") A("\x80" "a\x00", IP1))},
     {"a label behind the end", TEXT(ANSWERS("\x01") "\x3f" "api")},
+    {"a label that could be a record", TEXT(ANSWERS("\x01") "\x09" "abcdefg\x00\x00")},
     {"a name without its end", TEXT(ANSWERS("\x01") "\x03" "api")},
     {"513 records", TEXT(ID "\x81\x80\x00\x01\x02\x01\x00\x00\x00\x00" QUESTION A(TO_API, IP1))},
 };
@@ -208,7 +212,7 @@ static void a_chain_of_names_has_an_end(void **unused)
         for (unsigned links = 10; links <= 12; links++) {
             eg_dns_answer answer;
             char record[] = CNAME("\x01" "a\x00", "\x03", "\x01" "b\x00");
-            build_header(links + 1);
+            build_header(links + 2);
             for (unsigned i = 0; i < links; i++) {
                 unsigned link = backwards ? links - 1 - i : i;
                 record[1] = (char)('a' + link);
@@ -219,6 +223,8 @@ static void a_chain_of_names_has_an_end(void **unused)
                     build(record, sizeof record - 1);
                 }
             }
+            /* A CNAME to what is no host name takes no place. */
+            build(TEXT(CNAME(TO_API, "\x05", "\x03" "w w\x00")));
             char last[] = A("\x01" "a\x00", IP1);
             last[1] = (char)('a' + links);
             build(last, sizeof last - 1);
@@ -332,6 +338,8 @@ static const struct {
     {"1.0.0.127.in-addr.arpb", NULL},
     {"ip6.arpa", NULL},
     {"1.0.0.ip6.arpa", NULL},
+    {"1-0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", NULL},
+    {"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0-2.ip6.arpa", NULL},
     {NIBBLES("g") ".ip6.arpa", NULL},
     {NIBBLES("-") ".ip6.arpa", NULL},
     {NIBBLES("_") ".ip6.arpa", NULL},

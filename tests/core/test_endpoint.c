@@ -12,7 +12,7 @@ static eg_endpoint read_endpoint(const void *sockaddr, size_t length, int expect
 {
     eg_endpoint endpoint;
     memset(&endpoint, 0xee, sizeof endpoint);
-    assert_int_equal(eg_endpoint_from_sockaddr(&endpoint, sockaddr, length), expected);
+    assert_int_equal(eg_endpoint_from_sockaddr(&endpoint, fenced(sockaddr, length), length), expected);
     return endpoint;
 }
 
@@ -75,6 +75,9 @@ static void ipv6_may_end_before_the_scope_as_linux_takes_it(void **unused)
         assert_int_equal(endpoint.address.bytes[15], 1);
     }
     assert_int_equal(read_endpoint(&in6, sizeof in6, 0).scope_id, 0x01010101);
+    char longer[512] = {0};
+    memcpy(longer, &in6, sizeof in6);
+    assert_int_equal(read_endpoint(longer, sizeof longer, 0).scope_id, 0x01010101);
 }
 
 static void a_unix_path_ends_at_its_nul_and_an_abstract_name_at_the_length(void **unused)
@@ -181,6 +184,7 @@ static const struct {
     {"64:ff9b:1:7f:0:1::", {"127.0.0.1"}},                  /* as a /56 */
     {"64:ff9b:1:0:7f:0:100:0", {"127.0.0.1"}},              /* as a /64 */
     {"64:ff9b:1:c000:2:2100::", {"192.0.2.33"}},
+    {"64:ff9b:1::", {"0.0.0.0"}},
     {"2002:7f00:1::", {"127.0.0.1"}},                       /* 6to4 (RFC 3056) */
     {"2002:c000:221:5::1", {"192.0.2.33"}},
     {"2002:808:808:1:0:5efe:7f00:1", {"8.8.8.8", "127.0.0.1"}}, /* 6to4 around ISATAP */

@@ -70,6 +70,13 @@ static const struct {
     {"[2002:808:808::/48]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"[2002:808:808:1::/96]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"[2001:db8::5efe:800:0/101]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    /* One byte beside ISATAP, and no IPv4 address is meant. */
+    {"[2001:db8::/96]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    {"[2001:db8::100:5efe:7f00:0/104]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    {"[2001:db8::1:5efe:7f00:0/104]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    {"[2001:db8::5ffe:7f00:0/104]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    {"[2001:db8::5eff:7f00:0/104]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    {"[2001:db8::5efe:0:0/95]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"[2001:0:808:808::f7f7:f7f7]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"[2001:db8::5efe:808:808]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"unix:/run/x.sock", NULL, EG_ENTRY_UNIX, 0, 65535},

@@ -17,6 +17,7 @@ static const struct {
     {TEXT("api.test"), "the port is missing"},
     {TEXT("https://api.test:443"), "not a URL"},
     {TEXT("api.test:443//x"), "not a URL"},
+    {TEXT("api.test:443//"), "the port must be"},
     {TEXT(":443"), "the host is missing"},
     {TEXT("api.test:443 "), "a space"},
     {TEXT(" api.test:443"), "a space"},
@@ -101,6 +102,7 @@ static const struct {
     {TEXT("256.0.0.1:443"), "the last label is a number"},
     {TEXT("1.2.3.4.5:443"), "the last label is a number"},
     {TEXT("99999999999999999999:443"), "the last label is a number"},
+    {TEXT("1234567890123456:443"), "the last label is a number"},
     {TEXT("a.1:443"), "the last label is a number"},
 
     {TEXT("2001:db8::1:443"), "[address]:port"},
@@ -220,6 +222,7 @@ static const struct {
     {"[64:ff9b:1:7f00:0:100::]", NO_ENTRY},
     {"[64:ff9b:1:7f:0:1::]", NO_ENTRY},
     {"[64:ff9b:1:0:7f:0:100:0]", NO_ENTRY},
+    {"[64:ff9b:1::]", NO_ENTRY},
     {"[64:ff9b:1::/48]", NO_ENTRY},
     {"[64:ff9b:1::/64]", NO_ENTRY},
     {"[64:ff9b:1:7f00::/56]", NO_ENTRY},
@@ -245,6 +248,9 @@ static const struct {
     {"[2001:db8::5efe:0.0.0.0]", NO_ENTRY},
     {"[2001:db8::5efe:127.0.0.0/104]", NO_ENTRY},
     {"[2001:db8::5efe:0.0.0.0/96]", NO_ENTRY},
+    {"[2001:db8::5efe:64.0.0.0/98]", NO_ENTRY},
+    {"[2001:db8::5efe:127.1.0.0/112]", NO_ENTRY},
+    {"[2001:db8::5efe:0.0.0.0/127]", NO_ENTRY},
 };
 
 static void every_entry_that_could_mean_this_machine_is_refused(void **unused)

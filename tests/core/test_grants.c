@@ -1,37 +1,10 @@
 /* Grants: which addresses an allowed name resolved to. Bounded, the oldest goes first, and
- * safe from many threads and from a writer that died in the middle. */
-#include "support.h"
+ * safe from a writer that died in the middle. */
+#include "grants_support.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* A list whose record number i opens port i + 1 alone. */
-static eg_state *state_of_ports(int count)
-{
-    eg_state *state = eg_state_create((size_t)count, (size_t)count * 16);
-    assert_non_null(state);
-    for (int i = 0; i < count; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "n%d:%d", i, i + 1);
-        eg_entry entry = entry_of(text);
-        assert_int_equal(eg_allowlist_add(&state->allowlist, &entry), 0);
-    }
-    return state;
-}
-
-static bool covers(const eg_state *state, const eg_address *address, int port)
-{
-    return eg_grants_cover(&state->grants, &state->allowlist, address, port);
-}
-
-static eg_address numbered(uint32_t number)
-{
-    eg_address address = address_of("2001:db8::");
-    memcpy(address.bytes + 12, &number, sizeof number);
-    return address;
-}
 
 static void nothing_is_granted_at_first(void **unused)
 {
@@ -264,80 +237,6 @@ static void a_forked_child_grants_for_its_parent(void **unused)
     eg_state_destroy(state);
 }
 
-/* ---- many threads ---- */
-
-#define WRITERS 8
-#define PER_WRITER 400u
-
-typedef struct work {
-    eg_state *state;
-    uint32_t first;
-    _Atomic bool *stop;
-    _Atomic unsigned *mistakes;
-} work;
-
-static void *write_grants(void *argument)
-{
-    work *mine = argument;
-    for (int round = 0; round < 20; round++) {
-        for (uint32_t i = 0; i < PER_WRITER; i++) {
-            eg_address address = numbered(mine->first + i);
-            if (eg_grants_add(&mine->state->grants, &address, (mine->first + i) % 2) != 0) {
-                atomic_fetch_add(mine->mistakes, 1);
-            }
-        }
-    }
-    return NULL;
-}
-
-/* Even numbers are granted for record 0 (port 1), odd ones for record 1 (port 2): a reader
- * that mixes two grants sees a port that nobody gave. */
-static void *read_grants(void *argument)
-{
-    work *mine = argument;
-    while (!atomic_load(mine->stop)) {
-        for (uint32_t i = 0; i < WRITERS * PER_WRITER; i += 7) {
-            eg_address address = numbered(i), never = numbered(1000000 + i);
-            if (covers(mine->state, &address, i % 2 == 0 ? 2 : 1) || covers(mine->state, &never, EG_ANY_PORT)) {
-                atomic_fetch_add(mine->mistakes, 1);
-            }
-        }
-    }
-    return NULL;
-}
-
-static void eight_writers_and_two_readers_agree(void **unused)
-{
-    (void)unused;
-    eg_state *state = state_of_ports(2);
-    _Atomic bool stop = false;
-    _Atomic unsigned mistakes = 0;
-    pthread_t writers[WRITERS], readers[2];
-    work works[WRITERS];
-
-    for (size_t i = 0; i < WRITERS; i++) {
-        works[i] = (work){state, (uint32_t)i * PER_WRITER, &stop, &mistakes};
-        assert_int_equal(pthread_create(&writers[i], NULL, write_grants, &works[i]), 0);
-    }
-    for (size_t i = 0; i < COUNT_OF(readers); i++) {
-        assert_int_equal(pthread_create(&readers[i], NULL, read_grants, &works[0]), 0);
-    }
-    for (size_t i = 0; i < WRITERS; i++) {
-        pthread_join(writers[i], NULL);
-    }
-    atomic_store(&stop, true);
-    for (size_t i = 0; i < COUNT_OF(readers); i++) {
-        pthread_join(readers[i], NULL);
-    }
-    assert_int_equal(mistakes, 0);
-    for (uint32_t i = 0; i < WRITERS * PER_WRITER; i++) {
-        eg_address address = numbered(i);
-        ROW(covers(state, &address, i % 2 == 0 ? 1 : 2), "number %u is lost", i);
-    }
-    eg_state_destroy(state);
-    FINISH_ROWS();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,7 +253,6 @@ int main(void)
         cmocka_unit_test(where_every_writer_died_the_add_says_so),
         cmocka_unit_test(a_sequence_that_wraps_is_not_empty),
         cmocka_unit_test(a_forked_child_grants_for_its_parent),
-        cmocka_unit_test(eight_writers_and_two_readers_agree),
     };
     return cmocka_run_group_tests_name("grants", tests, NULL, NULL);
 }

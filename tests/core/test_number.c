@@ -158,6 +158,19 @@ static void the_c_library_agrees(void **unused)
     FINISH_ROWS();
 }
 
+/* Longer than any libc function takes it from a name: refused, not cut. */
+static void a_text_without_end_is_no_number(void **unused)
+{
+    (void)unused;
+    static char text[100000];
+    memset(text, '0', sizeof text);
+    for (size_t length = 1200; length < sizeof text; length += length < 1400 ? 1 : 20000) {
+        bool number = eg_endpoint_from_number(fenced(text, length % 65536), length % 65536, NULL);
+        ROW(number == (length % 65536 < 1280), "%zu bytes", length % 65536);
+    }
+    FINISH_ROWS();
+}
+
 /* The fast way for four decimal numbers must read what inet_pton(3) reads, to the byte. */
 static void four_decimal_numbers_are_read_as_inet_pton_does(void **unused)
 {
@@ -194,6 +207,7 @@ int main(void)
         cmocka_unit_test(every_spelling_of_a_number_is_one),
         cmocka_unit_test(nothing_else_is_a_number),
         cmocka_unit_test(the_c_library_agrees),
+        cmocka_unit_test(a_text_without_end_is_no_number),
         cmocka_unit_test(four_decimal_numbers_are_read_as_inet_pton_does),
     };
     return cmocka_run_group_tests_name("number", tests, NULL, NULL);

@@ -155,6 +155,35 @@ static void names_with_every_port_count_with_the_others(void **unused)
     eg_state_destroy(state);
 }
 
+/* "*" alone opens port 0, and a name with "*" and a number counts twice. */
+static void every_port_is_more_than_all_numbers(void **unused)
+{
+    (void)unused;
+    eg_state *state = STATE_WITH("a:1-65535");
+    assert_int_equal(eg_allowlist_count_names_for_port(&state->allowlist, 0), 0);
+    assert_int_equal(eg_allowlist_count_names_for_port(&state->allowlist, 1), 1);
+    assert_int_equal(eg_allowlist_count_names_for_port(&state->allowlist, 65535), 1);
+    eg_state_destroy(state);
+    state = STATE_WITH("a:1-65535", "a:*");
+    assert_int_equal(names_for(state, 0), 1);
+    assert_int_equal(names_for(state, 443), 1);
+    eg_state_destroy(state);
+    state = STATE_WITH("a:443", "a:*");
+    assert_int_equal(eg_allowlist_count_names_for_port(&state->allowlist, 443), 2);
+    assert_int_equal(eg_allowlist_count_names_for_port(&state->allowlist, 444), 1);
+    assert_int_equal(names_for(state, 443), 1);
+    eg_state_destroy(state);
+}
+
+/* A port given after its neighbour takes no room of its own. */
+static void a_run_of_ports_stays_one_range(void **unused)
+{
+    (void)unused;
+    eg_state *state = STATE_WITH("a:5", "a:6", "a:7", "a:4", "a:3", "a:1-10", "a:2");
+    assert_int_equal(state->allowlist.range_count, 1);
+    eg_state_destroy(state);
+}
+
 static void very_many_names_do_not_overflow_the_count(void **unused)
 {
     (void)unused;
@@ -182,6 +211,8 @@ int main(void)
         cmocka_unit_test(eight_names_are_candidates_and_nine_are_too_many),
         cmocka_unit_test(a_name_that_stands_twice_counts_once),
         cmocka_unit_test(names_with_every_port_count_with_the_others),
+        cmocka_unit_test(every_port_is_more_than_all_numbers),
+        cmocka_unit_test(a_run_of_ports_stays_one_range),
         cmocka_unit_test(very_many_names_do_not_overflow_the_count),
     };
     return cmocka_run_group_tests_name("ports", tests, NULL, NULL);

@@ -13,6 +13,7 @@ import chromadb  # noqa: E402
 from chromadb.config import Settings  # noqa: E402
 from chromadb.telemetry.product import ProductTelemetryClient, ProductTelemetryEvent  # noqa: E402
 from inside import outcome, tell  # noqa: E402
+from overrides import override  # noqa: E402
 
 FOLDER = sys.argv[2]
 VECTORS = {"ids": ["one", "two"], "documents": ["first", "second"], "embeddings": [[1.0, 0.0], [0.0, 1.0]]}
@@ -21,6 +22,7 @@ VECTORS = {"ids": ["one", "two"], "documents": ["first", "second"], "embeddings"
 class Telemetry(ProductTelemetryClient):  # type: ignore[misc]
     """What chromadb itself had until 1.0 (its later releases keep the hook and send nothing): events to PostHog."""
 
+    @override
     def capture(self, event: ProductTelemetryEvent) -> None:
         from posthog import Posthog
 
