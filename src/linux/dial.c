@@ -22,6 +22,11 @@ static int connect_now(const eg_supervisor *supervisor, int socket, const void *
         return -errno;
     }
     int error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
+    if (blocking && error == -EINPROGRESS) {
+        /* A near peer has answered already: that spares the round over the held calls. */
+        error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
+        error = error == -EALREADY ? -EINPROGRESS : error;
+    }
     if (blocking) {
         fcntl(socket, F_SETFL, flags);
     }

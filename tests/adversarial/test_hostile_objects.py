@@ -171,10 +171,12 @@ address = (LISTED, Port(10))
 
 @pytest.mark.parametrize("liar", LIARS)
 def test_an_object_that_says_something_else_than_it_is(liar: str) -> None:
-    source = f"{LIARS[liar][0]}\nguard()\n" + (
-        "report(word(lambda: udp().sendto(b'x', address)), word(lambda: udp().connect(address)),"
-        " word(lambda: udp().sendmsg([b'x'], [], 0, address)))"
-    )
+    source = f"""
+{LIARS[liar][0]}
+guard()
+report(word(lambda: udp().sendto(b'x', address)), word(lambda: udp().connect(address)),
+       word(lambda: udp().sendmsg([b'x'], [], 0, address)))
+"""
     assert alone(source) == [[LIARS[liar][1]] * 3, 0, 0]
     assert alone(source, "unguarded") == [["done"] * 3, 0, 1]
 

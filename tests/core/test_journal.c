@@ -33,6 +33,9 @@ static uint64_t add(eg_journal *journal, int port)
     strcpy(violation.host, "127.0.0.1");
     strcpy(violation.address, "::1");
     strcpy(violation.file, "app.py");
+    strcpy(violation.caller_file, "main.py");
+    strcpy(violation.library_file, "client.py");
+    violation.caller_line = 8;
     strcpy(violation.program, "python");
     return eg_journal_add(journal, &violation);
 }
@@ -62,6 +65,9 @@ static void a_record_comes_back_as_it_was_put_in(void **journal)
     assert_string_equal(violation.host, "127.0.0.1");
     assert_string_equal(violation.address, "::1");
     assert_string_equal(violation.file, "app.py");
+    assert_string_equal(violation.caller_file, "main.py");
+    assert_string_equal(violation.library_file, "client.py");
+    assert_int_equal(violation.caller_line, 8);
     assert_string_equal(violation.program, "python");
     assert_int_equal(violation.pid, getpid());
     assert_int_equal(violation.tid, syscall(SYS_gettid));
@@ -125,6 +131,8 @@ static void text_always_ends(void **journal)
     assert_int_equal(strlen(violation.host), sizeof violation.host - 1);
     assert_int_equal(strlen(violation.address), sizeof violation.address - 1);
     assert_int_equal(strlen(violation.file), sizeof violation.file - 1);
+    assert_int_equal(strlen(violation.caller_file), sizeof violation.caller_file - 1);
+    assert_int_equal(strlen(violation.library_file), sizeof violation.library_file - 1);
     assert_int_equal(strlen(violation.program), sizeof violation.program - 1);
 }
 

@@ -41,10 +41,10 @@ static void the_kernel_says_what_is_own(void **unused)
     NEEDS_SANDBOX();
     for (size_t i = 0; i < COUNT_OF(localities); i++) {
         eg_address address = address_of(localities[i].address);
-        errno = 4711;
+        errno = EINTR; /* left over from before: no call of ours was interrupted */
         eg_locality asked = eg_machine_ask_locality(&address), first = eg_machine_locality(&address),
                     second = eg_machine_locality(&address);
-        ROW(errno == 4711, "%s: errno is changed", localities[i].what);
+        ROW(errno == EINTR, "%s: errno is changed", localities[i].what);
         ROW(asked == localities[i].expected, "%s: %d", localities[i].what, (int)asked);
         ROW(first == localities[i].expected, "%s: %d at first", localities[i].what, (int)first);
         ROW(second == localities[i].expected, "%s: %d when kept", localities[i].what, (int)second);
@@ -135,6 +135,10 @@ static void many_addresses_do_not_answer_for_each_other(void **unused)
 
 /* ---- nameservers ---- */
 
+#define EIGHT                                                                                    \
+    "nameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\nnameserver 1.1.1.4\n" \
+    "nameserver 1.1.1.5\nnameserver 1.1.1.6\nnameserver 1.1.1.7\nnameserver 1.1.1.8\n"
+
 static const struct {
     const char *what;
     const char *file; /* NULL: there is none */
@@ -146,6 +150,8 @@ static const struct {
     {"loopback beside it", "nameserver 203.0.113.53\n", "127.0.0.1", false},
     {"the second", "nameserver 203.0.113.53\nnameserver 203.0.113.54\n", "203.0.113.54", true},
     {"the third", "nameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\n", "1.1.1.3", true},
+    {"the eighth", EIGHT "nameserver 1.1.1.9\n", "1.1.1.8", true},
+    {"the ninth: libc asks three", EIGHT "nameserver 1.1.1.9\n", "1.1.1.9", false},
     {"without a last newline", "nameserver 203.0.113.53", "203.0.113.53", true},
     {"behind other lines", "# a comment\nsearch a.test b.test\noptions edns0\n\nnameserver 203.0.113.53\n", "203.0.113.53", true},
     {"by tabs and blanks", "nameserver \t 203.0.113.53 \t\n", "203.0.113.53", true},
@@ -179,10 +185,10 @@ static void nameservers_are_those_that_libc_asks(void **unused)
         if (nameservers[i].file != NULL) {
             sandbox_file("/etc/resolv.conf", nameservers[i].file);
         }
-        errno = 4711;
+        errno = EINTR;
         eg_nameserver found = eg_machine_is_nameserver(&address);
         ROW(found == (nameservers[i].expected ? EG_NAMESERVER_YES : EG_NAMESERVER_NO), "%s", nameservers[i].what);
-        ROW(errno == 4711, "%s: errno is changed", nameservers[i].what);
+        ROW(errno == EINTR, "%s: errno is changed", nameservers[i].what);
     }
     unlink("/etc/resolv.conf");
     FINISH_ROWS();

@@ -24,6 +24,15 @@ static bool granted(const eg_state *state, const char *text, int port)
     return eg_grants_cover(&state->grants, &state->allowlist, &address, port);
 }
 
+/* A lookup that is let go can end before anybody waits for it again. */
+static void wait_until_granted(const eg_state *state, const char *text, int port)
+{
+    for (int i = 0; i < 3000 && !granted(state, text, port); i++) {
+        usleep(1000);
+    }
+    assert_true(granted(state, text, port));
+}
+
 static long elapsed_ms(struct timespec since)
 {
     struct timespec now;
@@ -48,7 +57,7 @@ static void a_second_look_grants_what_it_finds(void **unused)
     (void)unused;
     NEEDS_SANDBOX();
     eg_state *state = STATE_WITH("api.test:443", "mixed.test:443", "a.wild.test:80");
-    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED);
     /* One answer is enough to judge again; all are there a moment later. */
     for (int i = 0; i < 1000 && !(granted(state, "203.0.113.9", 443) && granted(state, "203.0.113.11", 443)); i++) {
         usleep(1000);
@@ -69,14 +78,14 @@ static void a_name_is_asked_once_a_second(void **unused)
     eg_state *state = STATE_WITH("api.test:443");
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED);
     for (int i = 0; i < 20; i++) {
-        assert_false(eg_relook(state, 443, 3000)); /* nothing is under way: no wait either */
+        assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_NOTHING); /* nothing is under way: no wait either */
     }
     assert_true(elapsed_ms(start) < 900);
     assert_int_equal(nameserver_asked("api.test"), 2);
     usleep(1100000);
-    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED);
     assert_int_equal(nameserver_asked("api.test"), 4);
 }
 
@@ -85,14 +94,14 @@ static void a_name_that_fails_is_asked_less_often(void **unused)
     (void)unused;
     NEEDS_SANDBOX();
     eg_state *state = STATE_WITH("gone.test:443");
-    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED);
     size_t first = nameserver_asked(NULL);
     assert_true(first >= 1);
     usleep(1200000);
-    assert_false(eg_relook(state, 443, 3000)); /* two seconds after one failure */
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_NOTHING); /* two seconds after one failure */
     assert_int_equal(nameserver_asked(NULL), first);
     usleep(1000000);
-    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED);
     assert_int_equal(nameserver_asked(NULL), 2 * first);
 }
 
@@ -101,9 +110,9 @@ static void answers_that_may_not_be_dialled_count_as_a_failure(void **unused)
     (void)unused;
     NEEDS_SANDBOX();
     eg_state *state = STATE_WITH("bad.test:443");
-    assert_true(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED);
     usleep(1200000);
-    assert_false(eg_relook(state, 443, 3000));
+    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_NOTHING);
     assert_false(granted(state, "127.0.0.1", EG_ANY_PORT));
 }
 
@@ -126,8 +135,7 @@ static void nobody_waits_longer_than_he_chose(void **unused)
     assert_int_equal(eg_relook(state, 443, 1050), EG_RELOOK_UNDER_WAY); /* over the full second */
     assert_in_range(elapsed_ms(start), 1040, 1900);
     nameserver_hold(false);
-    assert_int_equal(eg_relook(state, 443, 3000), EG_RELOOK_ENDED); /* the same lookup, which ends now */
-    assert_true(granted(state, "203.0.113.10", 443));
+    wait_until_granted(state, "203.0.113.10", 443); /* by the same lookup, which ends now */
     assert_true(nameserver_asked("slow.test") <= 4);
 }
 
@@ -141,6 +149,32 @@ static void *call(void *argument)
     caller *self = argument;
     self->ended = eg_relook(self->state, 443, 3000) == EG_RELOOK_ENDED;
     return NULL;
+}
+
+/* Only so many names are followed at once: two that share a place take turns. */
+static void names_that_share_a_place_take_turns(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    enum { tracked = 256 };
+    eg_state *state = eg_state_create(tracked + 1, (tracked + 1) * 16);
+    for (int i = 0; i <= tracked; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "n%d.test:80", i);
+        eg_entry entry = entry_of(i == 0 ? "slow.test:443" : i == tracked ? "api.test:444" : text);
+        assert_int_equal(eg_allowlist_add(&state->allowlist, &entry), 0);
+    }
+    nameserver_hold(true);
+    assert_int_equal(eg_relook(state, 443, 20), EG_RELOOK_UNDER_WAY);
+    assert_int_equal(eg_relook(state, 444, 20), EG_RELOOK_NOTHING); /* the place is taken */
+    assert_int_equal(nameserver_asked("api.test"), 0);
+    nameserver_hold(false);
+    wait_until_granted(state, "203.0.113.10", 443);
+    for (int i = 0; i < 1000 && eg_relook(state, 444, 3000) == EG_RELOOK_NOTHING; i++) {
+        usleep(1000); /* the place is given back a moment later */
+    }
+    assert_int_equal(nameserver_asked("api.test"), 2);
+    assert_true(granted(state, "203.0.113.9", 444));
 }
 
 static void many_callers_share_one_lookup(void **unused)
@@ -172,8 +206,8 @@ static void too_many_names_are_not_asked(void **unused)
     NEEDS_SANDBOX();
     eg_state *state = STATE_WITH("api.test:443", "b.test:443", "c.test:443", "d.test:443", "e.test:443", "f.test:443", "g.test:443",
                                  "h.test:443", "i.test:443");
-    assert_false(eg_relook(state, 443, 1000));
-    assert_false(eg_relook(state, 80, 1000));
+    assert_int_equal(eg_relook(state, 443, 1000), EG_RELOOK_NOTHING);
+    assert_int_equal(eg_relook(state, 80, 1000), EG_RELOOK_NOTHING);
     assert_int_equal(nameserver_asked(NULL), 0);
 }
 
@@ -191,7 +225,7 @@ static void a_forked_child_looks_by_itself(void **unused)
         _exit(eg_relook(state, 443, 3000) == EG_RELOOK_ENDED ? 0 : 1);
     }
     nameserver_hold(false);
-    assert_true(eg_relook(state, 443, 3000));
+    wait_until_granted(state, "203.0.113.10", 443);
     int status = 1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
@@ -208,6 +242,7 @@ int main(void)
         RELOOK_TEST(a_name_that_fails_is_asked_less_often),
         RELOOK_TEST(answers_that_may_not_be_dialled_count_as_a_failure),
         RELOOK_TEST(nobody_waits_longer_than_he_chose),
+        RELOOK_TEST(names_that_share_a_place_take_turns),
         RELOOK_TEST(many_callers_share_one_lookup),
         RELOOK_TEST(too_many_names_are_not_asked),
         RELOOK_TEST(a_forked_child_looks_by_itself),

@@ -76,6 +76,24 @@ static void a_message_to_a_nameserver_is_judged_by_its_question(void **unused)
     FINISH_ROWS();
 }
 
+/* MSG_MORE: what leaves is this question and whatever is sent behind it. */
+static void a_question_that_is_not_the_whole_message_is_refused(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    sandbox_file("/etc/resolv.conf", nameservers);
+    eg_state *state = state_of_dials();
+    eg_endpoint endpoint = endpoint_of("203.0.113.53", 53);
+    eg_dial dial = dial_of(&endpoint, EG_SOCKET_UDP);
+    dial.action = EG_ACTION_SEND;
+    dial.payload = (const uint8_t *)LISTED;
+    dial.payload_length = sizeof LISTED - 1;
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_ALLOWED);
+    dial.more_to_come = true;
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_REFUSED_NAMESERVER);
+    eg_state_destroy(state);
+}
+
 /* What is sent later on a connected socket is not seen. */
 static void connecting_to_a_nameserver_is_refused(void **unused)
 {
@@ -158,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_to_a_nameserver_is_judged_by_its_question),
+        cmocka_unit_test(a_question_that_is_not_the_whole_message_is_refused),
         cmocka_unit_test(connecting_to_a_nameserver_is_refused),
         cmocka_unit_test(the_payload_is_asked_for_where_it_decides),
         cmocka_unit_test(without_nameservers_this_machine_is_asked),
