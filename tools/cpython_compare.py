@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,14 +86,16 @@ class FileReport:
     accepted: dict[str, str] = field(default_factory=dict)  # with the reason
     different: list[str] = field(default_factory=list)
 
-    def judge(self, differences: Iterable[str], lines: list[Accepted]) -> None:
-        """Sort the differences into accepted ones and others."""
-        for test in differences:
+    def judge(self, lines: list[Accepted]) -> list[str]:
+        """Set which differences are accepted, and return the others."""
+        others = []
+        for test in differing(self.unguarded, self.guarded):
             reason = next((line.reason for line in lines if line.names(self.version, test)), None)
             if reason is None:
-                self.different.append(test)
+                others.append(test)
             else:
                 self.accepted[test] = reason
+        return others
 
     @property
     def in_passing(self) -> list[str]:

@@ -119,10 +119,10 @@ def read_results(path: Path, outcomes: Outcomes) -> list[str]:
 
 
 def compare(laboratory: Laboratory, module: str, lines: list[Accepted]) -> FileReport:
-    """Run one file both ways; what differs is run again until it does not or the times are up."""
+    """Run one file both ways; what differs unexpectedly is run again until it does not or the times are up."""
     report = FileReport(laboratory.version, module)
     report.unguarded, report.guarded = laboratory.run(module, False), laboratory.run(module, True)
-    left = differing(report.unguarded, report.guarded)
+    left = report.judge(lines)
     for _ in range(AGAIN):
         if left:
             # A class's set-up has no name to run it by: then it is the whole file again.
@@ -131,7 +131,7 @@ def compare(laboratory: Laboratory, module: str, lines: list[Accepted]) -> FileR
             again = differing(*pair)
             report.flaky += [test for test in left if test not in again]
             left = [test for test in left if test in again]
-    report.judge(left, lines)
+    report.different = left
     return report
 
 

@@ -144,7 +144,7 @@ def leaks(steps: Steps) -> None:
 def threads(steps: Steps) -> None:
     """Run the C tests that start threads with ThreadSanitizer."""
     core_tests.MODES["threads"] = ["-O1", "-fno-omit-frame-pointer", "-fsanitize=thread"]
-    core_tests.SANITIZER["TSAN_OPTIONS"] = "halt_on_error=1:second_deadlock_stack=1"
+    core_tests.SANITIZER["TSAN_OPTIONS"] = "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0"
     core_part(steps, "threads", only_threads=True)
 
 

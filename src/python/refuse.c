@@ -174,7 +174,10 @@ static void tell_listener(const eg_violation *violation)
     if (record != NULL) {
         answer = PyObject_CallOneArg(listener, record);
     }
-    if (answer == NULL) {
+    if (answer == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        PyErr_Clear(); /* Ctrl-C met the handler by chance: it comes again at the next check */
+        PyErr_SetInterrupt();
+    } else if (answer == NULL) {
         /* A broken log handler must not turn a refusal into another exception, which a
          * client could take for a fault worth a retry. */
         PyErr_WriteUnraisable(listener);

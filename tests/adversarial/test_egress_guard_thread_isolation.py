@@ -170,7 +170,7 @@ def test_the_violation_names_the_loopback_and_the_thread(listener: Endpoint) -> 
 # ---- what changes the process: in a pytest run of its own ----
 
 PREAMBLE = """
-import os, socket, sys, threading
+import os, socket, sys, threading, time
 import pytest
 import egressguard
 from inside import outcome, tell, word
@@ -293,6 +293,9 @@ def test_it(egress_test_loopback, request):
     assert (told, counted) == ("done", 2)  # it did hold the flag, beside this thread
     assert ident in [one for one, _ in results]
     assert {told for _, told in results} == {"loopback"}
+    end = time.monotonic() + 10  # join returns a moment before the operating system's thread has ended
+    while egressguard.posture()["loopback_threads"] > 1 and time.monotonic() < end:
+        time.sleep(0.01)
     assert egressguard.posture()["loopback_threads"] == 1
     assert count_accepted(listener) == 1
 """,

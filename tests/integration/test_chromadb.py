@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from consumertools.network import Network
 from consumertools.project import Project
+
 from labtools.lab import Lab
 
 SCENARIOS = Path(__file__).resolve().parent / "consumertools" / "chroma_scenarios.py"

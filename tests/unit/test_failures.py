@@ -85,7 +85,9 @@ def test_an_allocation_that_fails(listener: Endpoint) -> None:
 
 def test_the_end_of_the_stack(listener: Endpoint) -> None:
     """At every depth up to the limit: RecursionError or the violation."""
-    source = PREAMBLE + """
+    source = (
+        PREAMBLE
+        + """
 def deeper(call, found):
     try:
         call()
@@ -104,6 +106,7 @@ for name, call in REFUSED.items():
     told[name] = sorted(found)
 tell(told)
 """
+    )
     told = children.python(source, listener.port).last()
     assert listener.seen() == []
     for name, found in told.items():
@@ -113,7 +116,9 @@ tell(told)
 
 def test_an_interrupt_at_every_moment(listener: Endpoint) -> None:
     """A signal handler that raises while calls are refused one after the other: nothing slips through."""
-    source = PREAMBLE + """
+    source = (
+        PREAMBLE
+        + """
 import signal
 class Interrupt(Exception): pass
 armed, found = [False], {}
@@ -142,6 +147,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
 tell(found)
 """
+    )
     told = children.python(source, listener.port).last()
     assert listener.seen() == []
     assert set(told) == {"EgressViolation", "Interrupt"}
@@ -171,7 +177,9 @@ tell([told, time.monotonic() - began < 4])
 
 def test_refused_calls_leave_no_descriptor(listener: Endpoint) -> None:
     """A refused TCP connect closes its socket (ADR-0014): clients close theirs on OSError alone."""
-    source = PREAMBLE + """
+    source = (
+        PREAMBLE
+        + """
 import os
 import urllib3.util.connection
 def open_descriptors(): return len(os.listdir("/proc/self/fd"))
@@ -188,6 +196,7 @@ tell([len(held), open_descriptors() - before])
 for one in (tcp, udp, six):
     one.close()
 """
+    )
     child = children.python(source, listener.port, flags=["-W", "error"])
     assert child.last() == [100, 0]
     assert "ResourceWarning" not in child.err

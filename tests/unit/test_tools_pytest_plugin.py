@@ -336,3 +336,37 @@ def test_it_names_no_capability_and_does_not_install() -> None:
         text = (folder / name).read_text()
         assert "_set_test" + "_loopback" not in text
         assert "install(" not in text.replace("`install", "")
+
+
+def test_the_anthropic_client_retries_and_wraps_and_the_test_fails(tmp_path: Path) -> None:
+    pytest.importorskip("anthropic")
+    source = """
+        import anthropic, pytest
+        client = anthropic.Anthropic(api_key="x", base_url="https://evil.example", max_retries=1)
+        def ask():
+            client.messages.create(model="m", max_tokens=1, messages=[{"role": "user", "content": "x"}])
+        def test_wrapped():
+            with pytest.raises(anthropic.APIConnectionError):
+                ask()
+        @pytest.mark.egress_expected("evil.example", at_least=2)
+        def test_expected():
+            with pytest.raises(anthropic.APIConnectionError):
+                ask()
+    """
+    out = run(tmp_path, source, "--tb=short")
+    assert "1 failed, 1 passed" in out
+    assert "2 attempts were refused that this test did not expect (call)" in out
+    assert "tried evil.example:443: refused" in out
+
+
+def test_urllib3_with_retries_counts(tmp_path: Path) -> None:
+    pytest.importorskip("urllib3")
+    source = """
+        import urllib3
+        def test_it():
+            with contextlib.suppress(Exception):
+                urllib3.PoolManager(retries=urllib3.Retry(2)).request("GET", "https://evil.example/")
+    """
+    out = run(tmp_path, source)
+    assert "1 failed" in out
+    assert "urllib3" in out.partition("unexpected violations")[2]

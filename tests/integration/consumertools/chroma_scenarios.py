@@ -27,7 +27,9 @@ class Telemetry(ProductTelemetryClient):  # type: ignore[misc]
         from posthog import Posthog
 
         if not hasattr(self, "client"):
-            self.client = Posthog("project", host="https://us.i.posthog.com", sync_mode=True, max_retries=0, on_error=print)
+            self.client = Posthog(
+                "project", host="https://us.i.posthog.com", sync_mode=True, max_retries=0, on_error=print
+            )
         self.client.capture(event.name, distinct_id=self.user_id)
 
 

@@ -66,7 +66,16 @@ class Project:
         """Run pytest on the whole project. It has no configuration but `ini`, and no plugin but the named ones."""
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
-        command = [*prefix, sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={self.folder}", f"--junitxml={report}"]
+        command = [
+            *prefix,
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            os.devnull,
+            f"--rootdir={self.folder}",
+            f"--junitxml={report}",
+        ]
         command += ["-p", "no:cacheprovider", "-ra", "-W", "error"]
         command += [word for name in plugins for word in ("-p", PLUGINS[name])]
         command += [word for line in ini for word in ("-o", line)]
