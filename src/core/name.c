@@ -3,12 +3,10 @@
 
 #include <string.h>
 
-bool eg_name_normalise(const char *text, size_t length, eg_name *out)
+static bool normalise(const char *text, size_t length, eg_name *out)
 {
     size_t label = 0;
 
-    out->length = 0;
-    out->text[0] = '\0';
     if (length > 0 && text[length - 1] == '.') {
         length--;
     }
@@ -40,6 +38,16 @@ bool eg_name_normalise(const char *text, size_t length, eg_name *out)
     out->text[length] = '\0';
     out->length = length;
     return true;
+}
+
+bool eg_name_normalise(const char *text, size_t length, eg_name *out)
+{
+    out->length = 0;
+    if (normalise(text, length, out)) {
+        return true;
+    }
+    out->text[0] = '\0'; /* a refused name leaves nothing behind */
+    return false;
 }
 
 bool eg_name_equal(const eg_name *name, const char *text)

@@ -93,6 +93,28 @@ HELPER bool sandbox_ip(const char *commands)
     return pclose(ip) == 0;
 }
 
+/* The kernel makes the local route of an IPv6 address a moment after the address. */
+HELPER bool sandbox_settled(void)
+{
+    static const char local[] = "20010db8007700000000000000000007 80 ";
+    for (int i = 0; i < 3000; i++) {
+        char line[256];
+        bool found = false;
+        FILE *routes = fopen("/proc/self/net/ipv6_route", "r");
+        while (routes != NULL && !found && fgets(line, sizeof line, routes) != NULL) {
+            found = strncmp(line, local, sizeof local - 1) == 0;
+        }
+        if (routes != NULL) {
+            fclose(routes);
+        }
+        if (found) {
+            return true;
+        }
+        usleep(1000);
+    }
+    return false;
+}
+
 /* Call it before the first thread: a new user namespace asks for that. */
 HELPER void sandbox_enter(void)
 {
@@ -101,7 +123,7 @@ HELPER void sandbox_enter(void)
         step = "namespaces";
     } else if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
         step = "a private mount namespace";
-    } else if (!sandbox_ip(sandbox_world)) {
+    } else if (!sandbox_ip(sandbox_world) || !sandbox_settled()) {
         step = "a private network made by ip(8)";
     } else if (mount("tmpfs", "/etc", "tmpfs", 0, "size=1m") != 0) {
         step = "an /etc of its own";

@@ -216,6 +216,10 @@ static void a_forked_child_looks_by_itself(void **unused)
 {
     (void)unused;
     NEEDS_SANDBOX();
+#ifdef __SANITIZE_THREAD__
+    print_message("  skipped: ThreadSanitizer ends a child that makes threads\n");
+    skip();
+#endif
     eg_state *state = STATE_WITH("slow.test:443");
     nameserver_hold(true);
     assert_int_equal(eg_relook(state, 443, 10), EG_RELOOK_UNDER_WAY);

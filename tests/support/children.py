@@ -94,10 +94,11 @@ def pytest_run(
     """Run pytest on one generated file beside a copy of the root conftest.py: how a child gets loopback."""
     (folder / "conftest.py").write_text(ROOT_CONFTEST.read_text() if conftest is None else textwrap.dedent(conftest))
     (folder / "test_generated.py").write_text(textwrap.dedent(source))
+    (folder / "none.toml").write_text("")  # no configuration but what the arguments say
     words = [word for plugin in plugins for word in ("-p", plugin)]
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-ra", *words, *arguments]
     return start(
-        [*command, f"--rootdir={folder}", "-c", os.devnull, str(folder / "test_generated.py")],
+        [*command, f"--rootdir={folder}", "-c", str(folder / "none.toml"), str(folder / "test_generated.py")],
         env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=folder,
     )

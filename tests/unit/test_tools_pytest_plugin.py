@@ -313,6 +313,7 @@ def test_a_rerun_that_dials_nothing_passes(tmp_path: Path) -> None:
 def test_the_entry_point_loads_it(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(SWALLOW + "def test_it(): swallow()\n")
+    (tmp_path / "none.toml").write_text("")
     command = [
         sys.executable,
         "-P",
@@ -321,7 +322,7 @@ def test_the_entry_point_loads_it(tmp_path: Path) -> None:
         "-p",
         "no:cacheprovider",
         "-c",
-        "/dev/null",
+        str(tmp_path / "none.toml"),
         f"--rootdir={tmp_path}",
     ]
     assert "1 failed" in children.start([*command, str(tmp_path)], cwd=tmp_path).out
