@@ -30,18 +30,24 @@ LARGEST_INPUT = 2048
 
 def clang() -> str:
     """Return the compiler, or say what to install."""
-    found = shutil.which("clang") or next((found for number in range(22, 13, -1) if (found := shutil.which(f"clang-{number}"))), None)
+    found = shutil.which("clang") or next(
+        (found for number in range(22, 13, -1) if (found := shutil.which(f"clang-{number}"))), None
+    )
     if found is None:
-        raise Problem("install clang first, with its runtime: apt-get install -y clang libclang-rt-14-dev (or its version)")
+        raise Problem(
+            "install clang first, with its runtime: apt-get install -y clang libclang-rt-14-dev (or its version)"
+        )
     probe = subprocess.run(
-        [found, *SANITIZERS, "-x", "c", "-", "-o", "/dev/null"],
+        [found, *SANITIZERS, "-x", "c", "-", "-o", WORK / "probe"],
         input="int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d == 0 && n; }\n",
         capture_output=True,
         text=True,
         check=False,
     )
     if probe.returncode:
-        raise Problem(f"{tail(probe.stderr)}\n{found} has no libFuzzer: apt-get install -y libclang-rt-14-dev (or its version)")
+        raise Problem(
+            f"{tail(probe.stderr)}\n{found} has no libFuzzer: apt-get install -y libclang-rt-14-dev (or its version)"
+        )
     return found
 
 
@@ -70,7 +76,9 @@ def fuzz(steps: Steps, compiler: str, target: Path, seconds: int) -> bool:
     command += [f"-artifact_prefix={findings}/", "-print_final_stats=1", kept, seeds]
     code, output = logged(name, command, limit=seconds + 300.0)
     for finding in sorted(findings.iterdir()) if code else ():
-        steps.say(f"{finding.relative_to(ROOT)}: {finding.read_bytes()[:200]!r}\nagain: {program.relative_to(ROOT)} FILE")
+        steps.say(
+            f"{finding.relative_to(ROOT)}: {finding.read_bytes()[:200]!r}\nagain: {program.relative_to(ROOT)} FILE"
+        )
     if code:
         steps.say(f"\n--- {name}: exit {code}, the end of its log\n{tail(output)}\n")
     runs = re.search(r"number_of_executed_units: (\d+)", output)
@@ -82,7 +90,9 @@ def main(arguments: list[str]) -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, metavar="N", help="for each target (default: 60)")
-    parser.add_argument("--target", action="append", metavar="NAME", help="only this one, such as fuzz_dns (repeatable)")
+    parser.add_argument(
+        "--target", action="append", metavar="NAME", help="only this one, such as fuzz_dns (repeatable)"
+    )
     parser.add_argument("--jobs", type=int, default=AT_ONCE, metavar="N", help=f"targets at once (default: {AT_ONCE})")
     options = parser.parse_args(arguments)
     targets = sorted(TARGETS.glob("fuzz_*.c"))
@@ -90,8 +100,8 @@ def main(arguments: list[str]) -> int:
         targets = [target for target in targets if target.stem in options.target]
     if not targets:
         raise Problem("no such target")
-    compiler = clang()
     WORK.mkdir(parents=True, exist_ok=True)
+    compiler = clang()
     steps = Steps()
     side_by_side([partial(fuzz, steps, compiler, target, options.seconds) for target in targets], options.jobs)
     print(steps.table())

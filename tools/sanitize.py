@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def threads(steps: Steps) -> None:
     core_part(steps, "threads", only_threads=True)
 
 
-PARTS = {
+PARTS: dict[str, Callable[[Steps], None]] = {
     "leaks": leaks,
     "threads": threads,
     "python": partial(pytest_part, mode="python"),
