@@ -20,6 +20,7 @@ from tools.steps import Steps, logged, side_by_side
 
 EVERYWHERE = ("unit", "adversarial")  # on every interpreter
 ONCE = ("strength", "kernel", "lab", "integration")  # on the newest: they test the machine and other programs
+AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
 WHERE = """
@@ -101,5 +102,5 @@ def whole(environments: list[Environment], integration: Environment | None, step
     for name in ONCE:
         environment = integration if name == "integration" else environments[0]
         if environment is not None and folders((name,)):
-            closing.append(pytest_run(environment, steps, name, folders((name,)), live=True))
+            closing.append(pytest_run(environment, steps, name, [*folders((name,)), *AGAIN], live=True))
     return closing
