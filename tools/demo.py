@@ -60,6 +60,7 @@ def test_with_the_fixture(client, egress_test_loopback):
     CLIENTS[client](LOOPBACK, PORT, f"/with/{client}")
 
 
+@pytest.mark.egress_expected(LOOPBACK)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_without_it(client):
     with pytest.raises(BaseException) as caught:
