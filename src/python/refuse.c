@@ -240,10 +240,27 @@ static void raise_violation(const eg_attempt *attempt, uint64_t number)
     Py_DECREF(violation);
 }
 
-int eg_refuse(const eg_attempt *attempt)
+/* A name that was refused is anybody's text: on its way to terminals and logs it shall not
+ * move cursors or begin lines. */
+static void printable(const char *text, char *out, size_t size)
+{
+    size_t at = 0;
+    for (; text[at] != '\0' && at + 1 < size; at++) {
+        unsigned char byte = (unsigned char)text[at];
+        out[at] = byte < 0x20 || byte == 0x7f ? '?' : text[at];
+    }
+    out[at] = '\0';
+}
+
+int eg_refuse(const eg_attempt *given)
 {
     eg_violation violation;
+    char host[sizeof violation.host];
+    eg_attempt shown = *given;
+    const eg_attempt *attempt = &shown;
 
+    printable(given->host, host, sizeof host);
+    shown.host = host;
     bool let_through = keep(attempt, &violation);
     tell_listener(&violation);
     if (let_through) {
