@@ -6,12 +6,6 @@ looked up are refused by their shape before libc asks anybody.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import children
-import pytest
-
 DRIVER = r"""
 import json, socket, sys
 from inside import tell
