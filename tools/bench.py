@@ -1,8 +1,8 @@
 """Measure the guard beside the unguarded process and beside other guards: `./dev bench [--quick] [part ...]`.
 
 The parts are micro, entries, threads, fresh, web and instructions; without a name all of them run. The numbers go to
-benchmarks/results/ (NAME.json, and NAME-pyperf.json for pyperf's own tools) and, after a whole run, into the charts of
-docs/. The exit status is 1 where a budget is missed.
+benchmarks/results/ (NAME.json, and NAME-pyperf.json for pyperf's own tools), into docs/performance.md and its charts.
+The exit status is 1 where a budget is missed.
 """
 
 from __future__ import annotations
@@ -55,10 +55,19 @@ def keep(report: Report, kept: Kept, whole: bool) -> None:
     file.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     if kept and whole:
         suite_of(kept, told["machine"]).dump(str(RESULTS / f"{name}-pyperf.json"), replace=True)
-    from benchmarks.chart import draw
+    if not newest(name):  # the document and its charts show one interpreter
+        return
+    from benchmarks import chart, tables
 
-    draw(told, ROOT / "docs")
-    print(f"kept in benchmarks/results/{name}.json, drawn in docs/performance-*.svg", flush=True)
+    chart.draw(told, ROOT / "docs")
+    tables.write(told, ROOT / "docs" / "performance.md")
+    print(f"kept in benchmarks/results/{name}.json, shown in docs/performance.md", flush=True)
+
+
+def newest(name: str) -> bool:
+    """Whether no results of a newer Python are there."""
+    found = [tuple(map(int, path.stem.partition("-")[2].split("."))) for path in RESULTS.glob("python-3.*[0-9].json")]
+    return tuple(map(int, name.partition("-")[2].split("."))) >= max(found)
 
 
 def main(arguments: list[str]) -> int:

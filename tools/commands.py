@@ -24,7 +24,7 @@ HELP = """usage: ./dev COMMAND [arguments]
   lab             the tests in network namespaces (root)
   integration     the tests against whole third-party programs
   build           sdist and wheel in dist/
-  fuzz, stress, sanitize, bench, cpython-tests
+  fuzz, stress, sanitize, bench, cpython-tests, coverage, instructions, supply
                   the long runs: tools/NAME.py in the environment, with the arguments
 
 Everything made is under .dev/; delete it to start over. Logs: .dev/logs."""
@@ -37,6 +37,9 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sanitize": ("test", ("test",)),
     "bench": ("bench", ("bench", "test")),
     "cpython-tests": ("test", ("test",)),
+    "coverage": ("test", ("test",)),
+    "instructions": ("test", ("test",)),
+    "supply": ("test", ("test", "lint")),
 }
 
 

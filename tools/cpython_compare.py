@@ -52,7 +52,7 @@ class Accepted:
         return version in self.versions and fnmatch.fnmatchcase(test, self.pattern)
 
 
-def read_accepted(path: Path = ACCEPTED) -> list[Accepted]:
+def read_accepted(path: Path) -> list[Accepted]:
     """Read the list: `VERSIONS TEST REASON` a line, VERSIONS joined by commas, `*` in TEST for any text.
 
     Raises ValueError for a line without a reason.

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools import commands, system
-from tools.cpython_compare import Accepted, FileReport, Outcome, Outcomes, differing, read_accepted, stale
+from tools.cpython_compare import ACCEPTED, Accepted, FileReport, Outcome, Outcomes, differing, read_accepted, stale
 from tools.cpython_network import find_way, inside, write_etc
 from tools.environments import Environment
 from tools.interpreters import ask
@@ -40,9 +40,13 @@ MODULES = (
     "test_imaplib",
     "test_socketserver",
 )
+# What of test.support's resources needs neither the internet, nor a screen, nor hours. `network` stands for the
+# internet, but test_socketserver wants it for loopback.
+RESOURCES = ("cpu", "subprocess", "walltime")
+LOCAL_NETWORK = ("test_socketserver",)
 TEST_SECONDS = 60  # until a test that hangs is ended, and its process with it
 FILE_SECONDS = 1800
-PROCESSES = 40  # how often a file is taken up again after a test that ended its process
+PROCESSES = 200  # how often a file is taken up again after a test that ended its process
 AGAIN = 2
 
 
@@ -90,6 +94,7 @@ class Laboratory:
                 "module": f"test.{module}",
                 "guard": guard,
                 "results": str(results),
+                "resources": [*RESOURCES, *(["network"] if module in LOCAL_NETWORK else [])],
                 "seconds": TEST_SECONDS,
                 "tests": list(tests),
                 "match": self.match,
@@ -209,17 +214,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help=f"a file: {', '.join(MODULES)}")
     parser.add_argument("--match", action="append", default=[], metavar="PATTERN", help="tests with this in their name")
     parser.add_argument("--here", action="store_true", help="in this very environment: nothing is set up or built")
+    parser.add_argument("--accepted", type=Path, default=ACCEPTED, metavar="FILE", help="another list of differences")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.only) - set(MODULES)):
         parser.error(f"no file {', '.join(unknown)}")
-    lines = read_accepted()
+    lines = read_accepted(options.accepted)
     needs = (*system.BUILD, "ip", "unshare")
     environments = [Here()] if options.here else commands.ready("test", ("test",), needs, options.python)
     reports = [report for one in environments for report in interpreter(one, options, lines)]
     different = sum(len(report.different) for report in reports)
     old = [] if options.match else sorted(set(stale(reports, lines)))
     for line in old:
-        print(f"tools/cpython_accepted.txt: passes both ways, take it out: {line}")
+        print(f"{options.accepted.name}: passes both ways, take it out: {line}")
     passed = sum(report.count("passed") for report in reports)
     accepted = sum(len(report.accepted) for report in reports)
     print(f"{passed} tests pass both ways; {different} different, {accepted} accepted differences")

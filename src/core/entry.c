@@ -182,11 +182,13 @@ static const char *parse_address(const char *text, size_t length, int family, eg
     return finish_address(out, prefix_length);
 }
 
+#define NO_UNIX_ADDRESS "a UNIX entry is unix:/absolute/path or unix:@abstract"
+
 static const char *parse_unix(const char *path, size_t length, eg_entry *out)
 {
     struct sockaddr_un limit;
     if (length < 2 || (path[0] != '/' && path[0] != '@')) {
-        return "a UNIX entry is unix:/absolute/path or unix:@abstract";
+        return NO_UNIX_ADDRESS;
     }
     if (length > sizeof limit.sun_path) {
         return "the UNIX path is longer than a socket address holds";
@@ -223,6 +225,9 @@ static const char *parse_name(const char *text, size_t length, eg_entry *out)
     if (eg_endpoint_from_number(name.text, name.length, NULL)) {
         return wildcard ? "a wildcard needs a name behind it"
                         : "the C library reads this as a number; write the address as four decimal numbers";
+    }
+    if (!wildcard && eg_name_equal(&name, "unix")) {
+        return NO_UNIX_ADDRESS; /* its canonical text would be read as one */
     }
     const char *last = strrchr(name.text, '.');
     last = last == NULL ? name.text : last + 1;

@@ -79,6 +79,8 @@ static const struct {
     {"[2001:db8::5efe:0:0/95]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"[2001:0:808:808::f7f7:f7f7]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
     {"[2001:db8::5efe:808:808]:1", NULL, EG_ENTRY_ADDRESS, 1, 1},
+    {"*.unix:443", NULL, EG_ENTRY_WILDCARD, 443, 443},
+    {"unix.test:443", NULL, EG_ENTRY_NAME, 443, 443},
     {"unix:/run/x.sock", NULL, EG_ENTRY_UNIX, 0, 65535},
     {"unix:/a", NULL, EG_ENTRY_UNIX, 0, 65535},
     {"unix:@a", NULL, EG_ENTRY_UNIX, 0, 65535},

@@ -83,6 +83,8 @@ static const struct {
 
     {TEXT("192.0.2.1"), "the port is missing"},
     {TEXT("192.0.2.1/24:443"), "host bits"},
+    {TEXT("10.128.0.0/8:443"), "host bits"},
+    {TEXT("192.0.2.1/31:443"), "host bits"},
     {TEXT("192.0.2.0/33:443"), "0 to 32"},
     {TEXT("192.0.2.0/99:443"), "0 to 32"},
     {TEXT("192.0.2.0/:443"), "0 to 32"},
@@ -124,6 +126,7 @@ static const struct {
     {TEXT("[fe80::1%lo]:443"), "a scope id"},
     {TEXT("[fe80::1%1]:443"), "a scope id"},
     {TEXT("[2001:db8::1/64]:443"), "host bits"},
+    {TEXT("[2001:db8:8000::/32]:443"), "host bits"},
     {TEXT("[2001:db8::/129]:443"), "0 to 128"},
     {TEXT("[2001:db8::/]:443"), "0 to 128"},
     {TEXT("[2001:db8::]/32:443"), "[address]:port"},
@@ -132,6 +135,9 @@ static const struct {
     {TEXT("unix:/"), "unix:/absolute/path"},
     {TEXT("unix:@"), "unix:/absolute/path"},
     {TEXT("unix:run/x"), "unix:/absolute/path"},
+    {TEXT("unix:443"), "unix:/absolute/path"},
+    {TEXT("UNIX:443"), "unix:/absolute/path"}, /* as a host it would read "unix:443" */
+    {TEXT("unix.:443"), "unix:/absolute/path"},
     {TEXT("unix:./x"), "unix:/absolute/path"},
     {TEXT("unix:" "/" P50 P50 "12345678"), "longer than a socket address"},
     {TEXT("unix:" "@" P50 P50 "12345678"), "longer than a socket address"},

@@ -2,6 +2,8 @@
 #include "grants_support.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 #define WRITERS 8
 #define PER_WRITER 400u
@@ -155,11 +157,70 @@ static void writers_that_fight_for_a_bucket_never_mix(void **unused)
     FINISH_ROWS();
 }
 
+/* ---- a writer stopped in the middle ---- */
+
+/* The table is laid so that a page ends in the middle of one slot; writing its second half
+ * then faults, and the handler looks at the first. */
+static eg_grant *stopped_slot;
+static char *stopped_page;
+static size_t page;
+static volatile uint32_t sequence_while_written;
+
+static void look_at_the_slot(int signal)
+{
+    (void)signal;
+    sequence_while_written = atomic_load(&stopped_slot->sequence);
+    mprotect(stopped_page, page, PROT_READ | PROT_WRITE);
+}
+
+static size_t slot_that_takes(const eg_address *address)
+{
+    eg_state *state = state_of_ports(1);
+    state->grants.hash_seed = 1;
+    assert_int_equal(eg_grants_add(&state->grants, address, 0), 0);
+    size_t found = 0;
+    while (atomic_load(&(&state->grants.slots[0][0] + found)->sequence) == 0) {
+        found++;
+    }
+    eg_state_destroy(state);
+    return found;
+}
+
+static void a_slot_says_so_while_it_is_written(void **unused)
+{
+    (void)unused;
+    eg_address address = address_of("192.0.2.1"), other = address_of("192.0.2.2");
+    size_t number = slot_that_takes(&address), half = sizeof(eg_grant) / 2;
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t offset = offsetof(eg_grants, slots) + number * sizeof(eg_grant) + half;
+    size_t shift = (page - offset % page) % page;
+    char *block = mmap(NULL, sizeof(eg_grants) + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct sigaction action = {.sa_handler = look_at_the_slot}, before;
+
+    assert_ptr_not_equal(block, MAP_FAILED);
+    eg_grants *grants = (eg_grants *)(void *)(block + shift);
+    grants->hash_seed = 1;
+    stopped_slot = &grants->slots[0][0] + number;
+    stopped_page = (char *)stopped_slot + half;
+    assert_int_equal((uintptr_t)stopped_page % page, 0);
+    sigaction(SIGSEGV, &action, &before);
+    sequence_while_written = 0;
+    assert_int_equal(mprotect(stopped_page, page, PROT_READ), 0);
+    assert_int_equal(eg_grants_add(grants, &address, 0), 0);
+    sigaction(SIGSEGV, &before, NULL);
+    assert_int_equal(sequence_while_written % 2, 1);
+    assert_int_equal(atomic_load(&stopped_slot->sequence) % 2, 0);
+    assert_true(eg_grants_has(grants, &address, 0));
+    assert_false(eg_grants_has(grants, &other, 0));
+    munmap(block, sizeof(eg_grants) + 2 * page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eight_writers_and_two_readers_agree),
         cmocka_unit_test(writers_that_fight_for_a_bucket_never_mix),
+        cmocka_unit_test(a_slot_says_so_while_it_is_written),
     };
     return cmocka_run_group_tests_name("grants from many threads", tests, NULL, NULL);
 }

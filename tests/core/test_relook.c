@@ -132,8 +132,8 @@ static void nobody_waits_longer_than_he_chose(void **unused)
     assert_true(elapsed_ms(start) < 500);
     assert_false(granted(state, "203.0.113.10", 443));
     clock_gettime(CLOCK_MONOTONIC, &start);
-    assert_int_equal(eg_relook(state, 443, 1050), EG_RELOOK_UNDER_WAY); /* over the full second */
-    assert_in_range(elapsed_ms(start), 1040, 1900);
+    assert_int_equal(eg_relook(state, 443, 999), EG_RELOOK_UNDER_WAY); /* over a full second of the clock */
+    assert_in_range(elapsed_ms(start), 990, 1900);
     nameserver_hold(false);
     wait_until_granted(state, "203.0.113.10", 443); /* by the same lookup, which ends now */
     assert_true(nameserver_asked("slow.test") <= 4);

@@ -217,6 +217,30 @@ static void unix_sockets_need_their_entry(void **unused)
     FINISH_ROWS();
 }
 
+/* Without an entry: this program's own listener (test_unix_owner.c has the others). A datagram
+ * socket has no listener that could be found before it sends. */
+static void a_listener_of_its_own_needs_no_entry(void **unused)
+{
+    (void)unused;
+    char name[32] = "";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = 1 + (size_t)snprintf(name + 1, sizeof name - 1, "egressguard-own-%d", (int)getpid());
+    memcpy(address.sun_path, name, length);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    eg_state *state = STATE_WITH(NULL);
+    eg_endpoint endpoint = {.family = AF_UNIX, .path = name, .path_length = length};
+    eg_dial dial = dial_of(&endpoint, EG_SOCKET_UNIX_STREAM);
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_ALLOWED);
+    dial.socket = EG_SOCKET_UNIX_DATAGRAM;
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_REFUSED_UNIX);
+    dial.socket = EG_SOCKET_TCP;
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_REFUSED_SOCKET);
+    close(listener);
+    eg_state_destroy(state);
+}
+
 static void the_longest_path_is_judged_and_a_longer_one_refused(void **unused)
 {
     (void)unused;
@@ -311,6 +335,7 @@ int main(void)
         cmocka_unit_test(netlink_reaches_the_kernel_alone),
         cmocka_unit_test(kernel_cryptography_passes),
         cmocka_unit_test(unix_sockets_need_their_entry),
+        cmocka_unit_test(a_listener_of_its_own_needs_no_entry),
         cmocka_unit_test(the_longest_path_is_judged_and_a_longer_one_refused),
         cmocka_unit_test(binding_is_refused_to_packet_sockets_alone),
         cmocka_unit_test(only_routing_options_are_refused),

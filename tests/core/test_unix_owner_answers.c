@@ -6,6 +6,7 @@
 #include <linux/unix_diag.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "core/unix_owner.h"
 
@@ -230,6 +231,63 @@ static void attributes_that_are_not_whole_are_not_read(void **unused)
     FINISH_ROWS();
 }
 
+static void a_broken_attribute_in_front_is_not_passed_over(void **unused)
+{
+    (void)unused;
+    static const uint16_t lengths[] = {0, 1, 2, 3, 200, 65535};
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        new_script();
+        size_t start = begin_listener(own_inode, STATE_LISTEN), attribute = message_size;
+        add_attribute(UNIX_DIAG_SHUTDOWN, "", 0);
+        memcpy(message + attribute, &lengths[i], sizeof lengths[i]);
+        add_attribute(UNIX_DIAG_NAME, NAME, NAME_SIZE);
+        end_listener(start);
+        add_end();
+        then_message();
+        ROW(!is_family(), "of %u bytes", lengths[i]);
+    }
+    FINISH_ROWS();
+}
+
+static void the_end_of_the_list_may_be_a_header_alone(void **unused)
+{
+    (void)unused;
+    new_script();
+    add_listener(own_inode);
+    add_header(NLMSG_DONE, NLM_F_MULTI, 0);
+    then_message();
+    assert_true(is_family());
+    assert_int_equal(script.next, 1);
+}
+
+/* The listener is there; who holds it cannot be found out. */
+static void without_proc_nobody_is_family(void **unused)
+{
+    (void)unused;
+    char folder[] = "/tmp/egressguard-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    pid_t child = fork();
+    if (child == 0) {
+        if (chroot(folder) != 0) {
+            _exit(77);
+        }
+        new_script();
+        add_listener(own_inode);
+        add_end();
+        then_message();
+        _exit(is_family() ? 1 : 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(rmdir(folder), 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        print_message("  skipped: this user may not chroot\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void other_attributes_are_passed_over(void **unused)
 {
     (void)unused;
@@ -282,6 +340,9 @@ int main(void)
         cmocka_unit_test(a_list_that_breaks_off_is_not_believed),
         cmocka_unit_test(what_is_cut_is_not_read),
         cmocka_unit_test(attributes_that_are_not_whole_are_not_read),
+        cmocka_unit_test(a_broken_attribute_in_front_is_not_passed_over),
+        cmocka_unit_test(the_end_of_the_list_may_be_a_header_alone),
+        cmocka_unit_test(without_proc_nobody_is_family),
         cmocka_unit_test(other_attributes_are_passed_over),
         cmocka_unit_test(what_does_not_listen_is_passed_over),
     };

@@ -9,6 +9,9 @@ import os
 import re
 import select
 import socket
+import struct
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -35,15 +38,23 @@ def name_in(question: bytes) -> str:
     return ".".join(labels)
 
 
-def answer_no(question: bytes) -> bytes:
-    """Return the answer that there is no such name."""
-    return question[:2] + b"\x81\x83" + question[4:]
+def answer(question: bytes, records: Mapping[str, Sequence[str]]) -> bytes:
+    """Return the answer to an A or AAAA question from `name: addresses`; for another name that there is none."""
+    end = question.index(b"\0", 12) + 5
+    (kind,) = struct.unpack("!H", question[end - 4 : end - 2])
+    known = records.get(name_in(question).lower())
+    if known is None:
+        return question[:2] + b"\x81\x83" + question[4:]
+    family, size = (socket.AF_INET6, 16) if kind == 28 else (socket.AF_INET, 4)
+    packed = [socket.inet_pton(family, one) for one in known if kind in (1, 28) and (":" in one) == (kind == 28)]
+    answers = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, size) + one for one in packed)
+    return question[:2] + b"\x81\x80\0\1" + struct.pack("!HHH", len(packed), 0, 0) + question[12:end] + answers
 
 
 class Nameserver:
-    """Notes each question and answers that there is no such name, in a process of its own: make it before install."""
+    """Notes each question and answers from the records after some seconds, in a process of its own: make it before install."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: Mapping[str, Sequence[str]] | None = None, seconds: float = 0) -> None:
         sockets = []
         for address in addresses():
             one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -58,10 +69,10 @@ class Nameserver:
             while os.getppid() == parent:
                 for one in select.select(sockets, [], [], 1)[0]:
                     question, peer = one.recvfrom(4096)
-                    os.write(
-                        writing, name_in(question).encode() + b"\n"
-                    )  # before the answer, so that nothing is missed
-                    one.sendto(answer_no(question), peer)
+                    # Before the answer, so that nothing is missed.
+                    os.write(writing, name_in(question).encode() + b"\n")
+                    time.sleep(seconds)
+                    one.sendto(answer(question, records or {}), peer)
             os._exit(0)
         for one in sockets:
             one.close()
