@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,10 +52,17 @@ def of_process() -> dict[str, Any]:
 
 
 def write(path: str | PathLike[str]) -> None:
-    """Write the posture as JSON; a reader never sees half of it."""
+    """Write the posture as JSON; a reader of a file never sees half of it.
+
+    A path that is there and is no regular file (a pipe, a device, a link) is written to, never replaced.
+    """
     target = Path(path)
+    text = json.dumps(of_process(), indent=2) + "\n"
+    if os.path.lexists(target) and not stat.S_ISREG(target.lstat().st_mode):
+        target.write_text(text, encoding="utf-8")
+        return
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(of_process(), indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(target)
 
 

@@ -80,6 +80,7 @@ int eg_judge(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed)
             return -1;
         }
         if (again > 0) {
+            dial.socket = eg_socket_object_kind(judged->socket); /* others ran while this thread waited */
             reason = eg_verdict_for_dial(state, &dial);
         }
     }
@@ -103,14 +104,13 @@ bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket)
     return eg_verdict_needs_payload(&dial);
 }
 
-bool eg_judge_more_to_come(PyObject *socket, PyObject *flags)
+bool eg_judge_more_to_come(PyObject *socket, int flags)
 {
 #ifdef __linux__
     int corked = 0;
     socklen_t size = sizeof corked;
-    unsigned long number = flags == NULL ? 0 : PyLong_AsUnsignedLongMask(flags);
 
-    return (number & MSG_MORE) != 0 ||
+    return (flags & MSG_MORE) != 0 ||
            getsockopt(eg_socket_object_descriptor(socket), IPPROTO_UDP, UDP_CORK, &corked, &size) != 0 || corked != 0;
 #else
     (void)socket;

@@ -12,7 +12,7 @@ typedef struct eg_judged_dial {
     const uint8_t *payload; /* or NULL */
     size_t payload_length;
     bool more_to_come;
-    eg_socket_kind kind; /* set by eg_judge() where it allows an IP endpoint */
+    eg_socket_kind kind; /* set by eg_judge() where it allows the dial, else EG_SOCKET_OTHER */
 } eg_judged_dial;
 
 /* Look a name up where `parsed` holds one, and judge the endpoint. On success
@@ -23,7 +23,7 @@ int eg_judge(eg_state *state, eg_judged_dial *dial, eg_parsed *parsed);
 bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket);
 
 /* Will the kernel add to this message before it leaves (send(2) MSG_MORE, udp(7) UDP_CORK)? */
-bool eg_judge_more_to_come(PyObject *socket, PyObject *flags);
+bool eg_judge_more_to_come(PyObject *socket, int flags);
 
 /* A name in an address: decide about it, look it up, and put the first good answer of the
  * socket's family into `parsed`, as CPython would. 0; 1 where the name is refused and the

@@ -181,6 +181,9 @@ PyObject *eg_resolve_list(eg_state *state, const eg_resolve_question *question)
     PyObject *list = NULL, *kept = NULL;
     size_t count;
 
+    if ((question->flags & AI_NUMERICHOST) != 0) {
+        return ask_libc(question); /* a name is no number: libc says so, and asks nobody */
+    }
     if (question->decision->kind == EG_NAME_THIS_MACHINE) {
         count = eg_lookup_this_machine(name, addresses, ADDRESSES_MAX);
         sort_addresses(addresses, count);

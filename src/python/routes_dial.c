@@ -1,10 +1,8 @@
 /* connect, connect_ex, bind. */
-#include <errno.h>
-#include <sys/socket.h>
-
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/judge.h"
+#include "python/perform.h"
 #include "python/refuse.h"
 #include "python/routes.h"
 #include "python/socket_object.h"
@@ -17,34 +15,6 @@ static PyObject *act(eg_route route, PyObject *self, PyObject *exact)
     result = eg_original(route)(self, exact);
     eg_floor_forget();
     return result;
-}
-
-/* connect(2) by the guard itself, for UDP: it neither waits nor is interrupted, so nothing of
- * the original's time-out logic is needed, and its second reading of the address costs more
- * than the verdict. The event is raised as the original would. */
-static PyObject *connect_datagram(eg_route route, PyObject *self, const eg_parsed *parsed)
-{
-    struct sockaddr_storage address;
-    socklen_t length = (socklen_t)eg_endpoint_to_sockaddr(&parsed->endpoint, &address);
-    int descriptor = eg_socket_object_direct_descriptor(self), error;
-
-    eg_floor_expect(parsed->exact);
-    int heard = PySys_Audit("socket.connect", "OO", self, parsed->exact);
-    eg_floor_forget();
-    if (heard < 0) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    error = connect(descriptor, (const struct sockaddr *)&address, length) == 0 ? 0 : errno;
-    Py_END_ALLOW_THREADS
-    if (route == EG_ROUTE_CONNECT_EX) {
-        return PyLong_FromLong(error);
-    }
-    if (error != 0) {
-        errno = error;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    Py_RETURN_NONE;
 }
 
 static bool is_violation(void)
@@ -79,9 +49,10 @@ static PyObject *dial(eg_route route, PyObject *self, PyObject *address)
     }
     eg_judged_dial judged = {.route = route, .action = EG_ACTION_CONNECT, .socket = self};
     if (eg_judge(state, &judged, &parsed) == 0) {
-        result = judged.kind == EG_SOCKET_UDP && eg_socket_object_is_direct()
-                     ? connect_datagram(route, self, &parsed)
-                     : act(route, self, parsed.exact);
+        result = eg_performs_connect(&judged) ? eg_perform_connect(&judged, &parsed) : act(route, self, parsed.exact);
+        if (eg_perform_check_connected(&judged, &parsed) < 0) {
+            Py_CLEAR(result);
+        }
     } else if (route == EG_ROUTE_CONNECT && is_violation()) {
         /* Clients close their socket on OSError alone, and a violation is none: ADR-0014. */
         eg_socket_object_close_tcp(self);

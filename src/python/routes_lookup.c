@@ -176,6 +176,34 @@ static PyObject *ask_one(eg_route route, PyObject *self, PyObject *host)
     return result;
 }
 
+/* The original with the address that a number means. gethostbyname_r(3) does not read every
+ * number that getaddrinfo(3) reads, and asks a nameserver for the others: any hexadecimal
+ * number would leave. Its answer repeats the host: there the caller's spelling stands. */
+static PyObject *ask_number(eg_route route, PyObject *self, PyObject *encoded)
+{
+    eg_endpoint number;
+    char text[EG_ENDPOINT_TEXT_SIZE] = "0.0.0.0"; /* what '' means */
+    const char *spelled = PyBytes_AS_STRING(encoded);
+    size_t length = (size_t)PyBytes_GET_SIZE(encoded);
+
+    if (length > 0 && !eg_endpoint_from_number(spelled, length, &number)) {
+        PyErr_SetString(PyExc_SystemError, "egressguard: a number that is none");
+        return NULL;
+    }
+    if (length > 0) {
+        eg_address_text(&number.address, text);
+    }
+    PyObject *host = PyUnicode_FromString(text), *answer = host == NULL ? NULL : ask_one(route, self, host);
+    Py_XDECREF(host);
+    if (answer == NULL || route != EG_ROUTE_GETHOSTBYNAME_EX || !PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 3) {
+        return answer;
+    }
+    PyObject *respelled =
+        Py_BuildValue("(sOO)", spelled, PyTuple_GET_ITEM(answer, 1), PyTuple_GET_ITEM(answer, 2));
+    Py_DECREF(answer);
+    return respelled;
+}
+
 /* `*encoded` new or NULL; decides about it. 1: listed or this machine; 0: `*result` is the
  * answer (or NULL with an exception) already. */
 static int begin(eg_state *state, eg_route route, PyObject *self, PyObject *args, PyObject **encoded,
@@ -203,7 +231,7 @@ static int begin(eg_state *state, eg_route route, PyObject *self, PyObject *args
         return 0;
     }
     if (decision->kind == EG_NAME_NUMBER) {
-        *result = ask_one(route, self, *encoded);
+        *result = ask_number(route, self, *encoded);
         return 0;
     }
     return 1;

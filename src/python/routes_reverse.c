@@ -149,7 +149,8 @@ static PyObject *local_name_and_service(eg_state *state, PyObject *self, PyObjec
                                         const eg_address *number, int flags)
 {
     eg_name names[ALIASES_MAX];
-    PyObject *numeric = ask_getnameinfo(self, address, flags | NI_NUMERICHOST), *result = NULL;
+    /* libc refuses NI_NAMEREQD beside NI_NUMERICHOST; there is a name, as asked for. */
+    PyObject *numeric = ask_getnameinfo(self, address, (flags & ~NI_NAMEREQD) | NI_NUMERICHOST), *result = NULL;
 
     if (numeric == NULL) {
         return NULL;

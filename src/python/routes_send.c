@@ -1,10 +1,11 @@
 /* sendto, sendmsg, setsockopt. */
-#include <string.h>
-#include <sys/socket.h>
+#include <limits.h>
 
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/judge.h"
+#include "python/payload.h"
+#include "python/perform.h"
 #include "python/refuse.h"
 #include "python/routes.h"
 #include "python/socket_object.h"
@@ -35,57 +36,83 @@ static PyObject *copy_buffer(PyObject *data)
     return copy;
 }
 
+/* Flags as an exact int object, and as the C int that the original would make of them: false
+ * where it would raise OverflowError. */
+static bool read_flags(PyObject *exact, int *out)
+{
+    int overflow;
+    long number = PyLong_AsLongAndOverflow(exact, &overflow);
+    *out = (int)number;
+    return overflow == 0 && number >= INT_MIN && number <= INT_MAX;
+}
+
+/* The payload is part of what is judged where it is a question to a nameserver. */
+static int judge_with_payload(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed, eg_payload *payload, int flags)
+{
+    if (eg_judge_needs_payload(parsed, judged->socket)) {
+        if (eg_payload_make_private(payload) < 0) {
+            return -1;
+        }
+        judged->more_to_come = eg_judge_more_to_come(judged->socket, flags);
+        judged->payload = payload->views[0].buf;
+        judged->payload_length = (size_t)payload->views[0].len;
+    }
+    return eg_judge(state, judged, parsed);
+}
+
+static PyObject *sendto_original(PyObject *self, PyObject *data, PyObject *flags, PyObject *address, bool announced)
+{
+    PyObject *args = flags == NULL ? PyTuple_Pack(2, data, address) : PyTuple_Pack(3, data, flags, address);
+    PyObject *result = NULL;
+    if (args != NULL) {
+        result = announced ? act(EG_ROUTE_SENDTO, self, args, address) : eg_original(EG_ROUTE_SENDTO)(self, args);
+    }
+    Py_XDECREF(args);
+    return result;
+}
+
 /* sendto(data, address) and sendto(data, flags, address). */
 PyObject *eg_route_sendto(PyObject *self, PyObject *args)
 {
     eg_state *state = eg_guard_get();
     Py_ssize_t size = PyTuple_GET_SIZE(args);
-    PyObject *data = NULL, *flags = NULL, *exact_args = NULL, *result = NULL;
+    PyObject *flags = NULL, *result = NULL;
     eg_parsed parsed = {0};
+    eg_payload payload = {0};
+    int flag_bits = 0;
 
-    if (state == NULL || size < 2 || size > 3 || !PyObject_CheckBuffer(PyTuple_GET_ITEM(args, 0))) {
-        return eg_original(EG_ROUTE_SENDTO)(self, args); /* it complains before it reads the address */
+    if (state == NULL || size < 2 || size > 3) {
+        return eg_original(EG_ROUTE_SENDTO)(self, args);
     }
-    PyObject *address = PyTuple_GET_ITEM(args, size - 1);
-    data = Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    PyObject *data = PyTuple_GET_ITEM(args, 0);
+    if (eg_payload_from_one(data, &payload) < 0) {
+        return NULL;
+    }
     if (size == 3) {
         flags = eg_address_exact_int(PyTuple_GET_ITEM(args, 1));
         if (flags == NULL) {
             goto done;
         }
-    }
-    if (eg_address_parse(address, eg_socket_object_family(self), &parsed) < 0) {
-        goto done;
-    }
-    if (parsed.kind != EG_PARSED_MALFORMED) {
-        eg_judged_dial judged = {.route = EG_ROUTE_SENDTO, .action = EG_ACTION_SEND, .socket = self};
-        if (eg_judge_needs_payload(&parsed, self)) {
-            Py_SETREF(data, copy_buffer(data));
-            if (data == NULL) {
-                goto done;
-            }
-            judged.more_to_come = eg_judge_more_to_come(self, flags);
-            judged.payload = (const uint8_t *)PyBytes_AS_STRING(data);
-            judged.payload_length = (size_t)PyBytes_GET_SIZE(data);
-        }
-        if (eg_judge(state, &judged, &parsed) < 0) {
+        if (!read_flags(flags, &flag_bits)) {
+            result = sendto_original(self, data, flags, Py_None, false); /* its own OverflowError */
             goto done;
         }
     }
-    if (parsed.exact == address && data == PyTuple_GET_ITEM(args, 0) &&
-        (flags == NULL || flags == PyTuple_GET_ITEM(args, 1))) {
-        exact_args = Py_NewRef(args);
-    } else {
-        exact_args = flags == NULL ? PyTuple_Pack(2, data, parsed.exact) : PyTuple_Pack(3, data, flags, parsed.exact);
+    if (eg_address_parse(PyTuple_GET_ITEM(args, size - 1), eg_socket_object_family(self), &parsed) < 0) {
+        goto done;
     }
-    if (exact_args != NULL) {
-        result = parsed.kind == EG_PARSED_MALFORMED ? eg_original(EG_ROUTE_SENDTO)(self, exact_args)
-                                                    : act(EG_ROUTE_SENDTO, self, exact_args, parsed.exact);
+    if (parsed.kind == EG_PARSED_MALFORMED) {
+        result = sendto_original(self, data, flags, parsed.exact, false);
+        goto done;
+    }
+    eg_judged_dial judged = {.route = EG_ROUTE_SENDTO, .action = EG_ACTION_SEND, .socket = self};
+    if (judge_with_payload(state, &judged, &parsed, &payload, flag_bits) == 0) {
+        result = eg_performs_send(&judged) ? eg_perform_send(&judged, &parsed, &payload, NULL, flag_bits)
+                                           : sendto_original(self, data, flags, parsed.exact, true);
     }
 done:
-    Py_XDECREF(data);
     Py_XDECREF(flags);
-    Py_XDECREF(exact_args);
+    eg_payload_clear(&payload);
     eg_parsed_clear(&parsed);
     return result;
 }
@@ -160,56 +187,60 @@ static PyObject *exact_control_messages(PyObject *messages)
     return judged;
 }
 
-/* All buffers as one private copy: new bytes. */
-static PyObject *join_buffers(PyObject *buffers)
+/* Are these triples of what the kernel is to get? All others are the original's to refuse. */
+static bool are_exact_triples(PyObject *messages)
 {
-    PyObject *parts = PySequence_Tuple(buffers), *empty = NULL, *joined = NULL;
-    if (parts != NULL) {
-        empty = PyBytes_FromStringAndSize(NULL, 0);
-        joined = empty == NULL ? NULL : PyObject_CallMethod(empty, "join", "(O)", parts);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(messages); i++) {
+        PyObject *item = PyTuple_GET_ITEM(messages, i);
+        int level, type;
+        if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 3 || !PyLong_CheckExact(PyTuple_GET_ITEM(item, 0)) ||
+            !PyLong_CheckExact(PyTuple_GET_ITEM(item, 1)) || !PyBytes_CheckExact(PyTuple_GET_ITEM(item, 2)) ||
+            !read_flags(PyTuple_GET_ITEM(item, 0), &level) || !read_flags(PyTuple_GET_ITEM(item, 1), &type)) {
+            return false;
+        }
     }
-    Py_XDECREF(parts);
-    Py_XDECREF(empty);
-    return joined;
+    return true;
 }
 
-/* The items of sendmsg's arguments, owned. */
+/* The arguments of sendmsg: `flags`, `control`, `exact` and `payload` are owned. */
 typedef struct message {
-    PyObject *buffers, *control, *flags;
+    PyObject *buffers, *flags, *control;
     eg_parsed parsed;
-    bool has_address;
+    eg_payload payload;
 } message;
 
-static void clear_message(message *m)
+static PyObject *sendmsg_original(PyObject *self, const message *m, PyObject *address, bool announced)
 {
-    Py_CLEAR(m->buffers);
-    Py_CLEAR(m->control);
-    Py_CLEAR(m->flags);
-    eg_parsed_clear(&m->parsed);
+    PyObject *args = PyTuple_Pack(4, m->buffers, m->control, m->flags, address), *result = NULL;
+    if (args != NULL) {
+        result = announced ? act(EG_ROUTE_SENDMSG, self, args, address) : eg_original(EG_ROUTE_SENDMSG)(self, args);
+    }
+    Py_XDECREF(args);
+    return result;
 }
 
-static int judge_message(eg_state *state, PyObject *self, message *m)
+/* In the original's order: address, buffers, control messages; the verdict when no code of the
+ * caller's can run any more. */
+static PyObject *judge_and_send(eg_state *state, PyObject *self, message *m, PyObject *control, int flag_bits)
 {
-    eg_judged_dial judged = {.route = EG_ROUTE_SENDMSG, .action = EG_ACTION_SEND, .socket = self};
-
     if (m->parsed.kind == EG_PARSED_MALFORMED) {
-        return 0;
+        m->control = Py_NewRef(control);
+        return sendmsg_original(self, m, m->parsed.exact, false); /* should it not raise, the floor refuses */
     }
-    if (eg_judge_needs_payload(&m->parsed, self)) {
-        PyObject *joined = join_buffers(m->buffers);
-        if (joined == NULL) {
-            return -1;
-        }
-        Py_SETREF(m->buffers, PyTuple_Pack(1, joined));
-        Py_DECREF(joined); /* the tuple keeps it */
-        if (m->buffers == NULL) {
-            return -1;
-        }
-        judged.more_to_come = eg_judge_more_to_come(self, m->flags);
-        judged.payload = (const uint8_t *)PyBytes_AS_STRING(joined);
-        judged.payload_length = (size_t)PyBytes_GET_SIZE(joined);
+    if (eg_payload_from_many(m->buffers, &m->payload) < 0) {
+        return NULL;
     }
-    return eg_judge(state, &judged, &m->parsed);
+    m->control = exact_control_messages(control);
+    if (m->control == NULL) {
+        return NULL;
+    }
+    eg_judged_dial judged = {.route = EG_ROUTE_SENDMSG, .action = EG_ACTION_SEND, .socket = self};
+    if (judge_with_payload(state, &judged, &m->parsed, &m->payload, flag_bits) < 0) {
+        return NULL;
+    }
+    return eg_performs_send(&judged) && are_exact_triples(m->control)
+               ? eg_perform_send(&judged, &m->parsed, &m->payload, m->control, flag_bits)
+               : sendmsg_original(self, m, m->parsed.exact, true);
 }
 
 /* sendmsg(buffers[, ancdata[, flags[, address]]]) */
@@ -217,39 +248,31 @@ PyObject *eg_route_sendmsg(PyObject *self, PyObject *args)
 {
     eg_state *state = eg_guard_get();
     Py_ssize_t size = PyTuple_GET_SIZE(args);
-    PyObject *exact_args = NULL, *result = NULL;
-    message m = {0};
+    PyObject *result = NULL;
+    int flag_bits;
 
     if (state == NULL || size < 2 || size > 4) {
         return eg_original(EG_ROUTE_SENDMSG)(self, args);
     }
-    m.buffers = Py_NewRef(PyTuple_GET_ITEM(args, 0));
-    m.control = exact_control_messages(PyTuple_GET_ITEM(args, 1));
-    if (m.control == NULL) {
-        goto done;
-    }
+    message m = {.buffers = PyTuple_GET_ITEM(args, 0)};
+    PyObject *control = PyTuple_GET_ITEM(args, 1), *address = size > 3 ? PyTuple_GET_ITEM(args, 3) : Py_None;
     m.flags = size > 2 ? eg_address_exact_int(PyTuple_GET_ITEM(args, 2)) : PyLong_FromLong(0);
     if (m.flags == NULL) {
-        goto done;
+        return NULL;
     }
-    m.has_address = size > 3 && PyTuple_GET_ITEM(args, 3) != Py_None;
-    if (!m.has_address) {
-        exact_args = PyTuple_Pack(3, m.buffers, m.control, m.flags);
-        result = exact_args == NULL ? NULL : act(EG_ROUTE_SENDMSG, self, exact_args, Py_None);
-        goto done;
+    if (!read_flags(m.flags, &flag_bits)) {
+        m.control = Py_NewRef(control);
+        result = sendmsg_original(self, &m, address, false); /* its own OverflowError */
+    } else if (address == Py_None) {
+        m.control = exact_control_messages(control); /* they can route; the destination is the connected one */
+        result = m.control == NULL ? NULL : sendmsg_original(self, &m, Py_None, true);
+    } else if (eg_address_parse(address, eg_socket_object_family(self), &m.parsed) == 0) {
+        result = judge_and_send(state, self, &m, control, flag_bits);
     }
-    if (eg_address_parse(PyTuple_GET_ITEM(args, 3), eg_socket_object_family(self), &m.parsed) < 0 ||
-        judge_message(state, self, &m) < 0) {
-        goto done;
-    }
-    exact_args = PyTuple_Pack(4, m.buffers, m.control, m.flags, m.parsed.exact);
-    if (exact_args != NULL) {
-        result = act(EG_ROUTE_SENDMSG, self, exact_args,
-                     m.parsed.kind == EG_PARSED_MALFORMED ? NULL : m.parsed.exact);
-    }
-done:
-    Py_XDECREF(exact_args);
-    clear_message(&m);
+    Py_DECREF(m.flags);
+    Py_XDECREF(m.control);
+    eg_payload_clear(&m.payload);
+    eg_parsed_clear(&m.parsed);
     return result;
 }
 
