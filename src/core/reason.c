@@ -24,6 +24,7 @@ static const struct {
     [EG_REFUSED_ROUTING] = {"routing", "sends to another host than the address says"},
     [EG_REFUSED_NAME] = {"not-a-name", "not a host name"},
     [EG_REFUSED_COPY] = {"copied-module", "a socket of a copied socket module could look names up unseen"},
+    [EG_REFUSED_MEMBERSHIP] = {"multicast-membership", "joining a multicast group announces it to the network"},
     [EG_REFUSED_SHAPE] = {"shape", "the address cannot be read exactly"},
 };
 

@@ -22,6 +22,7 @@ typedef enum eg_reason {
     EG_REFUSED_NAME,           /* not a host name */
     EG_REFUSED_SHAPE,          /* an address that cannot be read exactly */
     EG_REFUSED_COPY,           /* a socket of a copied socket module, whose calls have no routes */
+    EG_REFUSED_MEMBERSHIP,     /* a multicast group that would be announced to the network */
     EG_REASON_COUNT
 } eg_reason;
 

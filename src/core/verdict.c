@@ -329,6 +329,22 @@ eg_reverse eg_verdict_for_reverse(const eg_state *state, const eg_address *addre
 
 /* ---- options ---- */
 
+/* Options that make the kernel announce a group, or sources, of the caller's choice (RFC 3376, RFC 3810, RFC 3678). */
+static bool announces_membership(int level, int option)
+{
+    enum { ip_add = 35, ip_add_source = 39, ip_filter = 41, ipv6_join = 20, ipv6_join_anycast = 27 };
+    enum { join_group = 42, join_source_group = 46, source_filter = 48 }; /* at both levels */
+
+    if (level != IPPROTO_IP && level != IPPROTO_IPV6) {
+        return false;
+    }
+    if (option == join_group || option == join_source_group || option == source_filter) {
+        return true;
+    }
+    return level == IPPROTO_IP ? option == ip_add || option == ip_add_source || option == ip_filter
+                               : option == ipv6_join || option == ipv6_join_anycast;
+}
+
 eg_reason eg_verdict_for_option(int level, int option)
 {
     enum { sctp_connectx_old = 107, sctp_connectx = 110, sctp_connectx3 = 111, ip_options = 4 };
@@ -347,7 +363,7 @@ eg_reason eg_verdict_for_option(int level, int option)
         (option == sctp_connectx_old || option == sctp_connectx || option == sctp_connectx3)) {
         return EG_REFUSED_ROUTING;
     }
-    return EG_ALLOWED;
+    return announces_membership(level, option) ? EG_REFUSED_MEMBERSHIP : EG_ALLOWED;
 }
 
 eg_reason eg_verdict_for_control_message(int level, int type)

@@ -137,19 +137,30 @@ static void socket_block(eg_filter *filter)
     end_block(filter, block);
 }
 
-/* The options of eg_verdict_for_option: they send elsewhere than the address says. */
+/* The options of eg_verdict_for_option, as a filter says them; tests/kernel asks for each of both. */
 static void setsockopt_block(eg_filter *filter)
 {
     size_t block = begin_block(filter, SYS_setsockopt);
     load(filter, low_word(1));
-    when_equal(filter, IPPROTO_IP, 0, 2);
+    when_equal(filter, IPPROTO_IP, 0, 8);
     load(filter, low_word(2));
-    when_equal(filter, 4, 7, 6); /* IP_OPTIONS */
-    when_equal(filter, IPPROTO_IPV6, 0, 5);
+    when_equal(filter, 4, 18, 0);  /* IP_OPTIONS */
+    when_equal(filter, 35, 17, 0); /* IP_ADD_MEMBERSHIP */
+    when_equal(filter, 39, 16, 0); /* IP_ADD_SOURCE_MEMBERSHIP */
+    when_equal(filter, 41, 15, 0); /* IP_MSFILTER */
+    when_equal(filter, 42, 14, 0); /* MCAST_JOIN_GROUP */
+    when_equal(filter, 46, 13, 0); /* MCAST_JOIN_SOURCE_GROUP */
+    when_equal(filter, 48, 12, 11); /* MCAST_MSFILTER */
+    when_equal(filter, IPPROTO_IPV6, 0, 10);
     load(filter, low_word(2));
-    when_equal(filter, 5, 4, 0);  /* IPV6_2292RTHDR */
-    when_equal(filter, 6, 3, 0);  /* IPV6_2292PKTOPTIONS */
-    when_equal(filter, 32, 2, 0); /* IPV6_FLOWLABEL_MGR */
+    when_equal(filter, 5, 9, 0);  /* IPV6_2292RTHDR */
+    when_equal(filter, 6, 8, 0);  /* IPV6_2292PKTOPTIONS */
+    when_equal(filter, 20, 7, 0); /* IPV6_JOIN_GROUP */
+    when_equal(filter, 27, 6, 0); /* IPV6_JOIN_ANYCAST */
+    when_equal(filter, 32, 5, 0); /* IPV6_FLOWLABEL_MGR */
+    when_equal(filter, 42, 4, 0);
+    when_equal(filter, 46, 3, 0);
+    when_equal(filter, 48, 2, 0);
     when_equal(filter, 57, 1, 0); /* IPV6_RTHDR */
     give(filter, ALLOW);
     give(filter, REFUSE(EACCES));

@@ -302,7 +302,8 @@ PyObject *eg_route_setsockopt(PyObject *self, PyObject *args)
     eg_reason reason = overflow != 0 ? EG_ALLOWED /* the original raises OverflowError */
                                      : eg_verdict_for_option((int)level_number, (int)option_number);
     if (reason != EG_ALLOWED) {
-        eg_attempt attempt = {.route = EG_ROUTE_SETSOCKOPT, .reason = reason, .host = "a routing option", .port = EG_NO_PORT};
+        const char *what = reason == EG_REFUSED_MEMBERSHIP ? "a multicast group" : "a routing option";
+        eg_attempt attempt = {.route = EG_ROUTE_SETSOCKOPT, .reason = reason, .host = what, .port = EG_NO_PORT};
         if (eg_refuse(&attempt) < 0) {
             goto done;
         }

@@ -86,6 +86,33 @@ tell([word(lambda: one.setsockopt(S.SOL_SOCKET, S.SO_REUSEADDR, 1)), word(lambda
     assert set(held[:6]) == {"done"}
 
 
+GROUPS = {
+    "IP_ADD_MEMBERSHIP": ("AF_INET", 0, 35, "group + bytes(4)"),
+    "IP_ADD_SOURCE_MEMBERSHIP": ("AF_INET", 0, 39, "group + bytes(8)"),
+    "MCAST_JOIN_GROUP": ("AF_INET", 0, 42, "bytes(8) + struct.pack('=HH', 2, 0) + group + bytes(120)"),
+    "IPV6_JOIN_GROUP": ("AF_INET6", 41, 20, "group6 + bytes(4)"),
+}
+
+
+@pytest.mark.parametrize("option", GROUPS)
+@pytest.mark.usefixtures("own_network")
+def test_a_multicast_group_is_not_joined(option: str) -> None:
+    """The kernel would announce it to the network: ADR-0020. `/proc/net/igmp` and `igmp6` hold what was joined."""
+    family, level, number, value = GROUPS[option]
+    source = f"""
+group, group6 = bytes([239, 1, 2, 3]), socket.inet_pton(socket.AF_INET6, "ff0e::239.1.2.3")
+one = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+told = word(lambda: one.setsockopt({level}, {number}, {value}))
+joined = open("/proc/net/igmp").read() + open("/proc/net/igmp6").read()
+tell([told, "030201EF" in joined or "ff0e00000000000000000000ef010203" in joined])
+"""
+    before = PREAMBLE + "import subprocess\nsubprocess.run(['ip', 'route', 'add', 'default', 'dev', 'lo'], check=True)\n"
+    before += "subprocess.run(['ip', 'link', 'set', 'lo', 'multicast', 'on'], check=True)\n"
+    before += "subprocess.run(['ip', '-6', 'route', 'add', 'ff00::/8', 'dev', 'lo', 'table', 'local'], check=False)\n"
+    assert children.python_alone(before + source, "unguarded").last() == ["done", True]
+    assert children.python_alone(before + source, "guarded").last() == ["multicast-membership", False]
+
+
 MESSAGES = {
     "IP_RETOPTS": (0, 7),
     "IP_OPTIONS": (0, 4),

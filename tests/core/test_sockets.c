@@ -274,9 +274,22 @@ static void binding_is_refused_to_packet_sockets_alone(void **unused)
 
 #define SCTP 132
 
-static void only_routing_options_are_refused(void **unused)
+static void only_routing_and_membership_options_are_refused(void **unused)
 {
     (void)unused;
+    static const int announced[][2] = {
+        {IPPROTO_IP, 35},   /* IP_ADD_MEMBERSHIP */
+        {IPPROTO_IP, 39},   /* IP_ADD_SOURCE_MEMBERSHIP */
+        {IPPROTO_IP, 41},   /* IP_MSFILTER */
+        {IPPROTO_IP, 42},   /* MCAST_JOIN_GROUP */
+        {IPPROTO_IP, 46},   /* MCAST_JOIN_SOURCE_GROUP */
+        {IPPROTO_IP, 48},   /* MCAST_MSFILTER */
+        {IPPROTO_IPV6, 20}, /* IPV6_JOIN_GROUP */
+        {IPPROTO_IPV6, 27}, /* IPV6_JOIN_ANYCAST */
+        {IPPROTO_IPV6, 42},
+        {IPPROTO_IPV6, 46},
+        {IPPROTO_IPV6, 48},
+    };
     static const int refused[][2] = {
         {IPPROTO_IP, 4},    /* IP_OPTIONS */
         {IPPROTO_IPV6, 57}, /* IPV6_RTHDR */
@@ -293,6 +306,9 @@ static void only_routing_options_are_refused(void **unused)
             eg_reason wanted = EG_ALLOWED;
             for (size_t j = 0; j < COUNT_OF(refused); j++) {
                 wanted = refused[j][0] == levels[i] && refused[j][1] == option ? EG_REFUSED_ROUTING : wanted;
+            }
+            for (size_t j = 0; j < COUNT_OF(announced); j++) {
+                wanted = announced[j][0] == levels[i] && announced[j][1] == option ? EG_REFUSED_MEMBERSHIP : wanted;
             }
             ROW(eg_verdict_for_option(levels[i], option) == wanted, "level %d option %d", levels[i], option);
         }
@@ -338,7 +354,7 @@ int main(void)
         cmocka_unit_test(a_listener_of_its_own_needs_no_entry),
         cmocka_unit_test(the_longest_path_is_judged_and_a_longer_one_refused),
         cmocka_unit_test(binding_is_refused_to_packet_sockets_alone),
-        cmocka_unit_test(only_routing_options_are_refused),
+        cmocka_unit_test(only_routing_and_membership_options_are_refused),
         cmocka_unit_test(only_routing_control_messages_are_refused),
     };
     return cmocka_run_group_tests_name("sockets", tests, NULL, NULL);

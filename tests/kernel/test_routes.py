@@ -108,3 +108,24 @@ def test_programs(wire: Wire, guarded: Guarded, client: str) -> None:
     done = wire.run(guarded(command(LISTED)))
     assert done.returncode == 0, done
     assert [event["to"] for event in wire.events()] == [LISTED]
+
+
+OPTIONS = """
+import ctypes, errno, socket
+libc = ctypes.CDLL(None, use_errno=True)
+families = {0: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 41: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)}
+print([[level, option] for level, s in families.items() for option in range(80)
+       if libc.setsockopt(s.fileno(), level, option, None, 0) != 0 and ctypes.get_errno() == errno.EACCES])
+"""
+# The numbers of linux/in.h and linux/in6.h that eg_verdict_for_option refuses: routing, and multicast groups.
+REFUSED_OPTIONS = [
+    *([0, option] for option in (4, 35, 39, 41, 42, 46, 48)),
+    *([41, option] for option in (5, 6, 20, 27, 32, 42, 46, 48, 57)),
+]
+
+
+def test_the_filter_refuses_the_options_that_the_core_refuses(wire: Wire, guarded: Guarded) -> None:
+    """A filter cannot call the core; this is what keeps its list the same."""
+    command = [sys.executable, "-c", OPTIONS]
+    assert wire.run(command).stdout == "[]\n"
+    assert wire.run(guarded(command)).stdout == f"{REFUSED_OPTIONS}\n"

@@ -242,7 +242,6 @@ def test_membership_is_announced_without_the_guard(lab_of_its_own: Lab) -> None:
     MEMBERSHIP.unguarded(lab_of_its_own)
 
 
-@pytest.mark.xfail(reason="undecided: IP_ADD_MEMBERSHIP sends no data, but 28 bits of the caller's choice", strict=True)
 def test_no_membership_is_announced(lab_of_its_own: Lab) -> None:
     MEMBERSHIP.guarded(lab_of_its_own)
 

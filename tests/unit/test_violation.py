@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 
 import children
+import elsewhere
 import pytest
 
 import egressguard
@@ -152,17 +153,11 @@ def test_it_copies() -> None:
     assert copy.deepcopy(violation).__notes__ == ["a note"]
 
 
-def refused_elsewhere() -> object:
-    """Be refused in another process."""
-    egressguard.install()
-    return socket.getaddrinfo("forbidden.example", 8443)
-
-
 def test_it_comes_back_from_a_worker_process() -> None:
     """concurrent.futures sends exceptions as pickles, with the traceback as a cause."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-        violation = violation_of(pool.submit(refused_elsewhere).result)
+        violation = violation_of(pool.submit(elsewhere.refused).result)
     assert (violation.host, violation.port, violation.reason) == ("forbidden.example", 8443, "not-listed")
 
 
