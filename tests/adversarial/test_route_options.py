@@ -106,7 +106,9 @@ told = word(lambda: one.setsockopt({level}, {number}, {value}))
 joined = open("/proc/net/igmp").read() + open("/proc/net/igmp6").read()
 tell([told, "030201EF" in joined or "ff0e00000000000000000000ef010203" in joined])
 """
-    before = PREAMBLE + "import subprocess\nsubprocess.run(['ip', 'route', 'add', 'default', 'dev', 'lo'], check=True)\n"
+    before = (
+        PREAMBLE + "import subprocess\nsubprocess.run(['ip', 'route', 'add', 'default', 'dev', 'lo'], check=True)\n"
+    )
     before += "subprocess.run(['ip', 'link', 'set', 'lo', 'multicast', 'on'], check=True)\n"
     before += "subprocess.run(['ip', '-6', 'route', 'add', 'ff00::/8', 'dev', 'lo', 'table', 'local'], check=False)\n"
     assert children.python_alone(before + source, "unguarded").last() == ["done", True]
