@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in _violations: this is always loaded
 if TYPE_CHECKING:
+    from typing import Any
+
     from egressguard._violations import Violation
 
 SCHEMA = "egressguard.journal/1"

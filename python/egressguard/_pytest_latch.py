@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from egressguard import _report
 from egressguard._expected import Expectation, Found, Watch
 from egressguard._raises import Listening
 
@@ -88,6 +89,7 @@ class Latch:
         self.outside += self._take()
         self.listening.listen()  # a test module may have imported unittest
         self.watch.note_threads()
+        _report.tell_anew()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

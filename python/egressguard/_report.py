@@ -1,17 +1,23 @@
-"""What happens in Python at a violation: one log record on logger ``egressguard``, one line in each journal file."""
+"""What happens in Python at a violation: one log record on logger ``egressguard``, one line in each journal file.
+
+Nothing is imported here or below while it happens, whatever a function needs is loaded with the package: a child that
+was forked while a thread imported would wait for that lock for ever, and the workflow sandbox of Temporal hands
+out its own stand-ins (ADR-0017).
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 from egressguard import _egressguard
+from egressguard._violations import Violation
 
 TYPE_CHECKING = False  # typing costs more than this module
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from egressguard._journal_file import JournalFile
-    from egressguard._violations import Violation
 
 logger = logging.getLogger("egressguard")
 files: list[JournalFile] = []
@@ -22,8 +28,8 @@ when_enforcing: list[Callable[[], None]] = []
 baseline = 0
 """Violations up to this number were only observed, before `install` ended the observing."""
 
-OBSERVED_SITES_MAX = 4096
-_observed_sites: set[tuple[str, str | None, int]] = set()
+TOLD_MAX = 4096
+_told: dict[tuple[object, ...], itertools.count[int]] = {}  # how often the same was refused
 
 
 def report(number: int) -> None:
@@ -33,8 +39,6 @@ def report(number: int) -> None:
     record = _egressguard.violation(number)
     if record is None:  # lapped by others before it could be read: counted all the same
         return
-    from egressguard._violations import Violation  # noqa: PLC0415  not at import: most processes never need it
-
     violation = Violation.from_record(record)
     for file in files:
         file.add(violation)
@@ -42,19 +46,36 @@ def report(number: int) -> None:
 
 
 def _log(violation: Violation) -> None:
+    """Log the first, the second, the fourth, the eighth ... of the same refusals; the journal keeps every one.
+
+    A handler that sends its records away (Sentry's, an OTLP exporter) is refused for each, and what it is refused would
+    be logged again, for ever.
+    """
     level = logging.WARNING if violation.observed else logging.ERROR
-    if not logger.isEnabledFor(level) or (violation.observed and _is_told(violation)):
+    if not logger.isEnabledFor(level):
         return
-    logger.log(level, "%s", violation, extra={"egress": violation.as_dict()})
+    times = _times(violation)
+    if times & (times - 1):
+        return
+    repeated = "" if times == 1 else f"; {times} times so far"
+    logger.log(level, "%s%s", violation, repeated, extra={"egress": violation.as_dict(), "egress_times": times})
 
 
-def _is_told(violation: Violation) -> bool:
-    """Whether this endpoint was logged from this line before: who only observes may dial thousands of times."""
-    key = (violation.endpoint, violation.file, violation.line)
-    if key in _observed_sites or len(_observed_sites) >= OBSERVED_SITES_MAX:
-        return True
-    _observed_sites.add(key)
-    return False
+def _times(violation: Violation) -> int:
+    """Return how often this was refused from this line, now included."""
+    what = (violation.host, violation.port, violation.reason, violation.route, violation.observed)
+    who = (violation.pid, violation.file, violation.line, violation.caller_file, violation.caller_line)
+    times = _told.get((what, who))
+    if times is None:
+        if len(_told) >= TOLD_MAX:  # whoever tries ever new hosts is logged for each, and uses no more memory
+            _told.clear()
+        times = _told.setdefault((what, who), itertools.count(1))
+    return next(times)  # one step of the interpreter: two threads never get the same number
+
+
+def tell_anew() -> None:
+    """Log what was logged before as if for the first time: a test that looks at its log is not alone in its process."""
+    _told.clear()
 
 
 def enforcing() -> None:

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import os
-import sys
-from typing import Any, NamedTuple
+import threading
+from collections import namedtuple
 
 from egressguard import _egressguard
 from egressguard._distributions import of_file, short
 from egressguard._fields import of_violation
 
+TYPE_CHECKING = False  # typing costs more than all of the guard, and this module is always loaded
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
 
-class Violation(NamedTuple):
+    class _Record(NamedTuple):
+        number: int
+        monotonic_ns: int
+        wall_ns: int
+        pid: int
+        thread: int
+        host: str
+        port: int | None
+        address: str | None
+        route: str
+        reason: str
+        file: str | None
+        line: int
+        program: str
+        observed: bool
+        kernel: bool
+        caller_file: str | None = None
+        caller_line: int = 0
+        library_file: str | None = None
+else:
+    _Record = namedtuple(  # noqa: PYI024  the typed one is above
+        "_Record",
+        "number monotonic_ns wall_ns pid thread host port address route reason file line program observed kernel "
+        "caller_file caller_line library_file",
+        defaults=(None, 0, None),
+    )
+
+
+class Violation(_Record):
     """One refused attempt.
 
     ``number`` counts from 1; ``monotonic_ns`` and ``wall_ns`` are nanoseconds of CLOCK_MONOTONIC and CLOCK_REALTIME;
@@ -22,24 +53,7 @@ class Violation(NamedTuple):
     ``program`` is who tried, where the kernel layer refused; ``observed`` says that the attempt was let through.
     """
 
-    number: int
-    monotonic_ns: int
-    wall_ns: int
-    pid: int
-    thread: int
-    host: str
-    port: int | None
-    address: str | None
-    route: str
-    reason: str
-    file: str | None
-    line: int
-    program: str
-    observed: bool
-    kernel: bool
-    caller_file: str | None = None
-    caller_line: int = 0
-    library_file: str | None = None
+    __slots__ = ()
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Violation:
@@ -68,8 +82,7 @@ class Violation(NamedTuple):
     @property
     def thread_name(self) -> str | None:
         """The name of the Python thread that tried, or None where that ended or belongs to another process."""
-        threading = sys.modules.get("threading")
-        if threading is None or self.pid != os.getpid():
+        if self.pid != os.getpid():
             return None
         names = (one.name for one in threading.enumerate() if one.native_id == self.thread)
         return next(names, None)

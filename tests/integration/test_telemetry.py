@@ -148,10 +148,9 @@ def test_refused_and_named(lab: Lab, package: Package) -> None:
     assert outcome.wire.lines() == [], outcome
 
 
-@pytest.mark.xfail(reason="sentry makes an event of the guard's log line, and its upload is refused and logged again")
 def test_sentry_does_not_feed_on_the_guards_own_log(lab: Lab) -> None:
     outcome = lab.run(SENTRY.format(before="") + "time.sleep(1)", guard=True)
-    assert len(outcome.report["violations"]) < 20, len(outcome.report["violations"])
+    assert 0 < len(outcome.report["violations"]) < 20, len(outcome.report["violations"])  # not hundreds, and it ends
 
 
 def test_grpc_is_native_and_leaves_by_the_python_layer_alone(lab: Lab) -> None:

@@ -49,10 +49,6 @@ def test_the_sandbox_knows_the_class(temporal_scenario: Scenario) -> None:
     assert told["default"]["result"] == "caught loopback", told  # one class for the interpreter, imported anew or not
 
 
-# What such a task dials is refused and counted; what is lost is the line about it.
-@pytest.mark.xfail(
-    reason="the report of a violation imports modules, and in workflow code the sandbox answers for them"
-)
 def test_the_journal_goes_on_after_a_workflow(temporal_scenario: Scenario) -> None:
     assert temporal_scenario("journal") == {"passed": 2, "default": 2}
 

@@ -123,11 +123,11 @@ def test_a_handler_that_dials_does_not_recurse() -> None:
         logging.getLogger("egressguard").addHandler(Handler())
         logging.getLogger("egressguard").propagate = False
         egressguard.install()
-        def dial():
-            words.append(word(lambda: socket.create_connection(("127.0.0.1", 9))))
-        dial()
-        dial()
-        thread = threading.Thread(target=dial)
+        def dial(port):  # a port of its own: the same refusal is not logged each time
+            words.append(word(lambda: socket.create_connection(("127.0.0.1", port))))
+        dial(10)
+        dial(11)
+        thread = threading.Thread(target=dial, args=(12,))
         thread.start()
         thread.join()
         tell([len(emitted), words, egressguard.violation_count()])

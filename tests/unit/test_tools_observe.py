@@ -121,7 +121,7 @@ tell([egressguard.posture()["capability"], hasattr(egressguard._egressguard, "_s
     assert children.python(PRELUDE + source).last() == ["gone", False]
 
 
-def test_an_endpoint_is_logged_once_for_each_line() -> None:
+def test_the_same_attempt_is_logged_at_doubling_counts() -> None:
     source = """
 egressguard.observe()
 for _ in range(100):
