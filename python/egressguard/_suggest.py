@@ -12,7 +12,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
-from egressguard import _egressguard, _fields, _journal_read
+from egressguard import _egressguard, _entries, _fields, _journal_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,10 +53,11 @@ class Seen:
 
 @dataclasses.dataclass
 class Suggestion:
-    """The entries, what each was seen doing, what is not suggested and why, and what was read."""
+    """The entries, what each was seen doing, names that lack a port, what is not suggested and why, what was read."""
 
     entries: dict[str, list[Seen]]
     unsuggested: list[Seen]
+    portless: list[Seen] = dataclasses.field(default_factory=list)  # `endpoint` is the name
     records: int = 0
     unreadable: int = 0
     processes: int = 0
@@ -90,16 +91,18 @@ def _unsuggested(record: dict[str, Any]) -> str:
         why = f"no entry opens it ({reason})"
     elif address is not None:
         why = "a bare address: find out whose it is, and list the name where there is one"
-    elif record["port"] is None and reason != "unix":
-        why = "only looked up, with no port named: add the port that is meant"
     return why
+
+
+def _plain(host: str) -> str:
+    return host.rstrip(".").lower()
 
 
 def _with_ports(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Drop lookups that name no port, of names that the same journals show with one."""
     every = list(records)
-    known = {record["host"] for record in every if record["port"] is not None}
-    return [record for record in every if record["port"] is not None or record["host"] not in known]
+    known = {_plain(record["host"]) for record in every if record["port"] is not None}
+    return [record for record in every if record["port"] is not None or _plain(record["host"]) not in known]
 
 
 def suggest(paths: Iterable[str | PathLike[str]], base: tuple[str, ...] = ()) -> Suggestion:
@@ -117,25 +120,42 @@ def suggest(paths: Iterable[str | PathLike[str]], base: tuple[str, ...] = ()) ->
     result.processes = len({(record.get("machine"), record["pid"]) for record in found})
     result.first_ns = min((record["wall_ns"] for record in found), default=0)
     result.last_ns = max((record["wall_ns"] for record in found), default=0)
-    open_to, closed = _sort_out(_with_ports(found))
-    result.unsuggested = sorted(closed.values(), key=lambda seen: (-seen.count, seen.endpoint))
+    open_to, portless, closed = _sort_out(_with_ports(found))
+    result.portless = _by_count(one for one in portless.values() if not _opens_a_port(base, one.endpoint))
+    result.unsuggested = _by_count(closed.values())
     result.entries = _shortest(open_to, base)
     return result
 
 
-def _sort_out(records: list[dict[str, Any]]) -> tuple[dict[str, Seen], dict[str, Seen]]:
+def _by_count(seen: Iterable[Seen]) -> list[Seen]:
+    return sorted(seen, key=lambda one: (-one.count, one.endpoint))
+
+
+def _opens_a_port(base: tuple[str, ...], name: str) -> bool:
+    """Whether an entry of the list covers the name: then it may be looked up as it is."""
+    entries = _entries.of_list(base)
+    return any(_egressguard.explain((one.text,), f"{name}:{one.low}")["allowed"] for one in entries)
+
+
+def _sort_out(records: list[dict[str, Any]]) -> tuple[dict[str, Seen], dict[str, Seen], dict[str, Seen]]:
+    """Return what can be an entry, names that lack a port to be one, and what is not suggested."""
     open_to: dict[str, Seen] = {}
+    portless: dict[str, Seen] = {}
     closed: dict[str, Seen] = {}
     for record in records:
-        endpoint, why = record["endpoint"], _unsuggested(record)
+        endpoint, why, target = record["endpoint"], _unsuggested(record), open_to
         if not why:
+            lacks_port = record["port"] is None and record["reason"] != "unix"
             try:
-                _egressguard.parse((endpoint,))
+                [entry] = _egressguard.parse((f"{endpoint}:1" if lacks_port else endpoint,))
             except ValueError as error:
                 why = str(error).rpartition(": ")[2]
-        seen = (closed if why else open_to).setdefault(endpoint, Seen(endpoint, why=why))
-        seen.add(record)
-    return open_to, closed
+            else:
+                if lacks_port:
+                    endpoint, target = entry.removesuffix(":1"), portless
+        target = closed if why else target
+        target.setdefault(endpoint, Seen(endpoint, why=why)).add(record)
+    return open_to, portless, closed
 
 
 def _shortest(open_to: dict[str, Seen], base: tuple[str, ...]) -> dict[str, list[Seen]]:

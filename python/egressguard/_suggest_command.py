@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from egressguard._suggest import Seen, Suggestion
 
 SHOWN = 3
+CHOOSE = "PORT  # choose the port and remove the first #: it was looked up without one"
 
 
 def _most(counter: Counter[str]) -> str:
@@ -42,6 +43,7 @@ def as_file(result: Suggestion) -> str:
     ]
     width = max(map(len, result.entries), default=0)
     lines += [f"{entry.ljust(width)}  # {_who(seen)}" for entry, seen in result.entries.items()]
+    lines += [f"# {one.endpoint}:{CHOOSE}, {_who([one])}" for one in result.portless]
     lines += [f"# NOT suggested: {printable(one.endpoint)}: {one.why}; {_who([one])}" for one in result.unsuggested]
     return "\n".join(lines) + "\n"
 
@@ -58,6 +60,7 @@ def as_data(result: Suggestion) -> dict[str, Any]:
         "unreadable": result.unreadable,
         "processes": result.processes,
         "entries": {entry: [told(one) for one in seen] for entry, seen in result.entries.items()},
+        "choose_port": [told(one) for one in result.portless],
         "not_suggested": [{**told(one), "why": one.why} for one in result.unsuggested],
     }
 
@@ -71,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"egressguard suggest: {error}\n")
         return 2
+    for one in result.portless:
+        sys.stderr.write(f"egressguard suggest: {one.endpoint} was looked up without a port: choose it in the list\n")
     for one in result.unsuggested:
         sys.stderr.write(f"egressguard suggest: warning: {printable(one.endpoint)} is not suggested: {one.why}\n")
     if result.unreadable:

@@ -131,7 +131,7 @@ tell(egressguard.violation_count())
 """
     child = children.python(PRELUDE + source)
     assert child.last() == 100
-    assert child.err.count("tried 127.0.0.1:9") == 1
+    assert child.err.count("tried 127.0.0.1:9") == 7  # the 1st, 2nd, 4th, ... 64th
 
 
 def test_a_bad_list_is_an_error_and_observes_nothing() -> None:
@@ -195,12 +195,37 @@ def test_what_a_list_opens_already_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_lookup_without_a_port_joins_the_dial_that_names_one(tmp_path: Path) -> None:
-    path = journal(
-        tmp_path, {"host": "a.example", "port": None}, {"host": "a.example"}, {"host": "b.example", "port": None}
-    )
+    path = journal(tmp_path, {"host": "A.example.", "port": None}, {"host": "a.example"})
+    assert entries(command("suggest", path).out) == ["a.example:443"]
+
+
+def test_a_name_that_was_only_looked_up_waits_for_its_port(tmp_path: Path) -> None:
+    """Nobody can know the port: the line is there, and is no entry before a person has chosen."""
+    path = journal(tmp_path, *({"host": host, "port": None} for host in ("b.example", "B.example.", "c.example")))
     child = command("suggest", path)
-    assert entries(child.out) == ["a.example:443"]
-    assert "b.example is not suggested: only looked up, with no port named" in child.err
+    line = next(line for line in child.out.splitlines() if "b.example" in line)
+    assert line == (
+        "# b.example:PORT  # choose the port and remove the first #: it was looked up without one, "
+        "2 times, requests 2.34 (yourpkg/telemetry.py:41)"
+    )
+    assert "b.example was looked up without a port: choose it" in child.err
+    [b, c] = json.loads(command("suggest", "--json", path).out)["choose_port"]
+    assert (b["endpoint"], b["count"], c["endpoint"], c["count"]) == ("b.example", 2, "c.example", 1)
+
+    import egressguard
+
+    suggested = tmp_path / "allowlist"
+    suggested.write_text(child.out)
+    assert egressguard.read_allowlist(suggested) == ()
+    suggested.write_text(line.removeprefix("# ").replace("PORT", "8443"))
+    assert egressguard.read_allowlist(suggested) == ("b.example:8443",)
+
+
+def test_a_listed_name_may_be_looked_up_without_a_port(tmp_path: Path) -> None:
+    path = journal(tmp_path, {"host": "b.example", "port": None})
+    for covering in ("b.example:8443", "*.example:1-99", "b.example:*"):
+        assert "b.example" not in command("suggest", "--allow", covering, path).out
+    assert "b.example:PORT" in command("suggest", "--allow", "c.example:443", "--allow", "unix:/b", path).out
 
 
 @pytest.mark.parametrize(
