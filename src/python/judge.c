@@ -2,6 +2,7 @@
  * name, asks the guard's own lookup first. */
 #include "python/judge.h"
 
+#include <errno.h>
 #include <string.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -73,6 +74,12 @@ int eg_judge(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed)
                     .more_to_come = judged->more_to_come,
                     .payload = judged->payload,
                     .payload_length = judged->payload_length};
+    if (dial.socket == EG_SOCKET_OTHER && eg_socket_object_descriptor(judged->socket) < 0) {
+        judged->is_closed = true; /* the original would say so too, but another thread could open it meanwhile */
+        errno = EBADF;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
     eg_reason reason = eg_verdict_for_dial(state, &dial);
     if (reason == EG_REFUSED_NOT_LISTED && parsed->host == NULL) {
         int again = eg_second_look(state, parsed->endpoint.port, eg_socket_object_timeout(judged->socket));

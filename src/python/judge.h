@@ -12,6 +12,7 @@ typedef struct eg_judged_dial {
     const uint8_t *payload; /* or NULL */
     size_t payload_length;
     bool more_to_come;
+    bool is_closed;      /* set by eg_judge(): the object has no descriptor, and OSError was raised */
     eg_socket_kind kind; /* set by eg_judge() where it allows the dial, else EG_SOCKET_OTHER */
 } eg_judged_dial;
 

@@ -64,7 +64,7 @@ int eg_payload_make_private(eg_payload *payload)
     Py_ssize_t length = 0;
     PyObject *copy;
 
-    if (payload->count == 1 && PyBytes_CheckExact(payload->views[0].obj)) {
+    if (payload->count == 1 && payload->views[0].obj != NULL && PyBytes_CheckExact(payload->views[0].obj)) {
         return 0; /* bytes do not change */
     }
     for (Py_ssize_t i = 0; i < payload->count; i++) {

@@ -132,21 +132,19 @@ static int wait_for_room(PyObject *socket, int descriptor, double *deadline)
     double timeout = eg_socket_object_timeout(socket);
     int ready;
 
-    if (timeout == 0) {
+    if (timeout <= 0) { /* not blocking; or blocking, with MSG_DONTWAIT or SO_SNDTIMEO */
         errno = EAGAIN;
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    if (*deadline == 0 && timeout > 0) {
-        *deadline = now() + timeout;
-    }
-    double left = timeout < 0 ? -1 : (*deadline - now()) * 1e3;
-    if (timeout > 0 && left <= 0) {
+    *deadline = *deadline == 0 ? now() + timeout : *deadline;
+    double left = (*deadline - now()) * 1e3;
+    if (left <= 0) {
         PyErr_SetString(PyExc_TimeoutError, "timed out");
         return -1;
     }
     Py_BEGIN_ALLOW_THREADS
-    ready = poll(&item, 1, timeout < 0 ? -1 : left >= INT_MAX ? INT_MAX : (int)left + 1);
+    ready = poll(&item, 1, left >= INT_MAX ? INT_MAX : (int)left + 1);
     Py_END_ALLOW_THREADS
     if (ready < 0 && errno != EINTR) {
         PyErr_SetFromErrno(PyExc_OSError);

@@ -1,4 +1,6 @@
 /* connect, connect_ex, bind. */
+#include <errno.h>
+
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/judge.h"
@@ -53,6 +55,9 @@ static PyObject *dial(eg_route route, PyObject *self, PyObject *address)
         if (eg_perform_check_connected(&judged, &parsed) < 0) {
             Py_CLEAR(result);
         }
+    } else if (route == EG_ROUTE_CONNECT_EX && judged.is_closed) {
+        PyErr_Clear();
+        result = PyLong_FromLong(EBADF);
     } else if (route == EG_ROUTE_CONNECT && is_violation()) {
         /* Clients close their socket on OSError alone, and a violation is none: ADR-0014. */
         eg_socket_object_close_tcp(self);
