@@ -3,6 +3,7 @@
 #include "python/address.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,44 +79,6 @@ PyObject *eg_address_exact_int(PyObject *number)
     return exact;
 }
 
-static bool is_exact(PyObject *address)
-{
-    Py_ssize_t size = PyTuple_GET_SIZE(address);
-    if (size == 0 || !PyUnicode_CheckExact(PyTuple_GET_ITEM(address, 0)) ||
-        !PyUnicode_IS_ASCII(PyTuple_GET_ITEM(address, 0))) {
-        return false;
-    }
-    for (Py_ssize_t i = 1; i < size; i++) {
-        if (!PyLong_CheckExact(PyTuple_GET_ITEM(address, i))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-PyObject *eg_address_exact_tuple(PyObject *address)
-{
-    Py_ssize_t size = PyTuple_GET_SIZE(address);
-    PyObject *copy, *item;
-
-    if (PyTuple_CheckExact(address) && is_exact(address)) {
-        return Py_NewRef(address);
-    }
-    copy = PyTuple_New(size);
-    if (copy == NULL) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < size; i++) {
-        item = i == 0 ? exact_host(PyTuple_GET_ITEM(address, i)) : eg_address_exact_int(PyTuple_GET_ITEM(address, i));
-        if (item == NULL) {
-            Py_DECREF(copy);
-            return NULL;
-        }
-        PyTuple_SET_ITEM(copy, i, item);
-    }
-    return copy;
-}
-
 /* ---- AF_INET, AF_INET6 ---- */
 
 /* The host of the exact tuple, into the endpoint or as a name. */
@@ -126,9 +89,6 @@ static int read_host(int family, const char *text, size_t length, eg_parsed *out
     if (family == AF_INET && eg_address_parse_ipv4(text, length, &out->endpoint.address)) {
         out->kind = EG_PARSED_ENDPOINT; /* the common case */
         return 0;
-    }
-    if (strlen(text) != length) {
-        return 0; /* an embedded NUL: "host name must not contain null character" */
     }
     if (length == 0) {
         /* '' is INADDR_ANY or in6addr_any. */
@@ -170,61 +130,155 @@ static int read_host(int family, const char *text, size_t length, eg_parsed *out
     return 0;
 }
 
-static int parse_inet(PyObject *address, int family, eg_parsed *out)
+/* Is this what getaddrinfo(3) can be asked: an exact str or bytes without a NUL? `*length` is
+ * its length. NULL without an exception where it is not. */
+static const char *text_of_host(PyObject *host, Py_ssize_t *length)
 {
-    PyObject *host, *exact;
-    const char *text;
-    Py_ssize_t size, length;
-    long port;
-    int overflow;
-
-    if (!PyTuple_Check(address)) {
-        out->exact = Py_NewRef(address);
-        return 0;
-    }
-    exact = out->exact = eg_address_exact_tuple(address);
-    if (exact == NULL) {
-        return -1;
-    }
-    size = PyTuple_GET_SIZE(exact);
-    if (size < 2 || size > (family == AF_INET ? 2 : 4)) {
-        return 0;
-    }
-    host = PyTuple_GET_ITEM(exact, 0);
+    const char *text = NULL;
     if (PyUnicode_CheckExact(host) && PyUnicode_IS_ASCII(host)) {
-        text = PyUnicode_AsUTF8AndSize(host, &length);
+        text = PyUnicode_AsUTF8AndSize(host, length);
     } else if (PyBytes_CheckExact(host)) {
         text = PyBytes_AS_STRING(host);
-        length = PyBytes_GET_SIZE(host);
-    } else {
-        return 0;
+        *length = PyBytes_GET_SIZE(host);
     }
-    if (text == NULL) {
+    return text == NULL || strlen(text) != (size_t)*length ? NULL : text;
+}
+
+/* A host that is none: the original says so before it reads the numbers, or looks anything up. */
+static int malformed_host(PyObject *host, eg_parsed *out)
+{
+    PyObject *quiet = Py_BuildValue("(Oi)", host, 0);
+    Py_XSETREF(out->exact, quiet);
+    return quiet == NULL ? -1 : 0;
+}
+
+/* The original complains about a port or a flow label after it looked the host up: a name is
+ * replaced by an address that needs no lookup. `flow` is NULL or an exact int. */
+static int malformed_number(int family, PyObject *host, PyObject *port, PyObject *flow, eg_parsed *out)
+{
+    Py_ssize_t length;
+    const char *text = text_of_host(host, &length);
+    PyObject *quiet;
+
+    if (text == NULL || read_host(family, text, (size_t)length, out) < 0) {
         return -1;
     }
-    port = PyLong_AsLongAndOverflow(PyTuple_GET_ITEM(exact, 1), &overflow);
-    if (overflow != 0 || port < 0 || port > 65535) {
-        /* The original looks a name up before it complains about the port. It still says
-         * what is wrong, about an address that needs no lookup. */
-        PyObject *numeric = PyUnicode_FromString(family == AF_INET ? "0.0.0.0" : "::");
-        PyObject *quiet = numeric == NULL ? NULL : PyTuple_Pack(2, numeric, PyTuple_GET_ITEM(exact, 1));
-        Py_XDECREF(numeric);
-        if (quiet == NULL) {
+    if (out->kind == EG_PARSED_NAME) {
+        text = family == AF_INET ? "0.0.0.0" : "::";
+    }
+    out->kind = EG_PARSED_MALFORMED;
+    quiet = flow == NULL ? Py_BuildValue("(sO)", text, port) : Py_BuildValue("(sOO)", text, port, flow);
+    Py_CLEAR(out->host);
+    Py_XSETREF(out->exact, quiet);
+    return quiet == NULL ? -1 : 0;
+}
+
+/* The numbers behind the host into `numbers`, exact; in the order in which the original reads
+ * them. 1: all of them; 0: malformed, `out->exact` is set; -1: an exception. */
+static int read_numbers(PyObject *address, int family, PyObject *host, PyObject *numbers[3], eg_parsed *out)
+{
+    int overflow, done;
+
+    for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(address); i++) {
+        PyObject *number = numbers[i - 1] = eg_address_exact_int(PyTuple_GET_ITEM(address, i));
+        if (number == NULL && !PyErr_ExceptionMatches(PyExc_OverflowError)) {
             return -1;
         }
-        Py_SETREF(out->exact, quiet);
+        long port = number == NULL || i > 1 ? 0 : PyLong_AsLongAndOverflow(number, &overflow);
+        if (number != NULL && (i > 1 || (overflow == 0 && port >= INT_MIN && port <= INT_MAX))) {
+            continue;
+        }
+        /* Whichever number overflows, and in whose `__index__`: the original blames the port. */
+        PyErr_Clear();
+        PyObject *beyond = PyLong_FromLong(65536);
+        done = beyond == NULL ? -1 : malformed_number(family, host, beyond, NULL, out);
+        Py_XDECREF(beyond);
+        return done;
+    }
+    return 1;
+}
+
+static bool is_exact(PyObject *address)
+{
+    if (!PyTuple_CheckExact(address) || !PyUnicode_CheckExact(PyTuple_GET_ITEM(address, 0)) ||
+        !PyUnicode_IS_ASCII(PyTuple_GET_ITEM(address, 0))) {
+        return false;
+    }
+    for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(address); i++) {
+        if (!PyLong_CheckExact(PyTuple_GET_ITEM(address, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `address` with exact items, all of them read once. 1, or as read_numbers(). */
+static int read_exact(PyObject *address, int family, eg_parsed *out)
+{
+    PyObject *numbers[3] = {NULL, NULL, NULL}, *host;
+    Py_ssize_t size = PyTuple_GET_SIZE(address), length;
+    int done;
+
+    if (is_exact(address)) {
+        out->exact = Py_NewRef(address);
+        return 1;
+    }
+    host = exact_host(PyTuple_GET_ITEM(address, 0));
+    if (host == NULL) {
+        return -1;
+    }
+    if (text_of_host(host, &length) == NULL) {
+        done = PyErr_Occurred() ? -1 : malformed_host(host, out);
+        Py_DECREF(host);
+        return done;
+    }
+    done = read_numbers(address, family, host, numbers, out);
+    if (done == 1) {
+        out->exact = PyTuple_New(size);
+        for (Py_ssize_t i = 0; out->exact != NULL && i < size; i++) {
+            PyTuple_SET_ITEM(out->exact, i, Py_NewRef(i == 0 ? host : numbers[i - 1]));
+        }
+        done = out->exact == NULL ? -1 : 1;
+    }
+    Py_DECREF(host);
+    for (size_t i = 0; i < 3; i++) {
+        Py_XDECREF(numbers[i]);
+    }
+    return done;
+}
+
+static int parse_inet(PyObject *address, int family, eg_parsed *out)
+{
+    Py_ssize_t size = PyTuple_Check(address) ? PyTuple_GET_SIZE(address) : 0, length;
+    int done, overflow;
+
+    if (size < 2 || size > (family == AF_INET ? 2 : 4)) {
+        out->exact = Py_NewRef(address); /* refused by its shape alone: nothing in it is read */
         return 0;
     }
-    out->endpoint.port = (uint16_t)port;
+    done = read_exact(address, family, out);
+    if (done != 1) {
+        return done;
+    }
+    PyObject *host = PyTuple_GET_ITEM(out->exact, 0), *port = PyTuple_GET_ITEM(out->exact, 1);
+    const char *text = text_of_host(host, &length);
+    if (text == NULL) {
+        return PyErr_Occurred() ? -1 : malformed_host(host, out);
+    }
+    long number = PyLong_AsLongAndOverflow(port, &overflow);
+    if (overflow != 0 || number < 0 || number > 65535) {
+        return malformed_number(family, host, port, NULL, out);
+    }
+    out->endpoint.port = (uint16_t)number;
     if (size > 2) {
-        unsigned long flow = PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(exact, 2));
-        if ((uint32_t)flow > 0xfffff) {
-            return 0; /* "flowinfo must be 0-1048575." comes before any packet, but after the lookup */
+        PyObject *flow = PyTuple_GET_ITEM(out->exact, 2);
+        out->endpoint.flow_info = (uint32_t)PyLong_AsUnsignedLongMask(flow);
+        if (out->endpoint.flow_info > 0xfffff) {
+            return malformed_number(family, host, port, flow, out);
         }
-        out->endpoint.flow_info = (uint32_t)flow;
     }
     if (size > 3) {
-        out->endpoint.scope_id = (uint32_t)PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(exact, 3));
+        out->endpoint.scope_id = (uint32_t)PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(out->exact, 3));
     }
     return read_host(family, text, (size_t)length, out);
 }

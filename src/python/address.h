@@ -32,10 +32,6 @@ PyObject *eg_address_encode_host(PyObject *host);
 /* Anything with __index__ as an exact int: new reference, or NULL with an exception. */
 PyObject *eg_address_exact_int(PyObject *number);
 
-/* A tuple whose first item is a host and whose others are numbers, as an exact tuple of exact
- * values that cannot change: new reference, `address` itself where it is one already. */
-PyObject *eg_address_exact_tuple(PyObject *address);
-
 /* (text, port) or (text, port, flow, scope), as CPython makes it: new reference. */
 PyObject *eg_address_build(const eg_endpoint *endpoint);
 

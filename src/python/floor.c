@@ -98,7 +98,9 @@ static int judge_lookup(eg_state *state, eg_route route, PyObject *host)
     if (PyTuple_CheckExact(host) && PyTuple_GET_SIZE(host) > 0) {
         host = PyTuple_GET_ITEM(host, 0); /* getnameinfo */
     }
-    if (!PyUnicode_CheckExact(host) && !PyBytes_CheckExact(host)) {
+    /* Before the event the codec made of a str what libc gets, and the codec is Python code that
+     * anybody can change: bytes alone, and getnameinfo's text, are what they say. */
+    if (!PyBytes_CheckExact(host) && (route != EG_ROUTE_GETNAMEINFO || !PyUnicode_CheckExact(host))) {
         return refuse_shape(route, "a host");
     }
     encoded = eg_address_encode_host(host);

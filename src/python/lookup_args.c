@@ -27,10 +27,38 @@ static PyObject *exact_port(PyObject *port)
     if (PyBytes_Check(port)) {
         return PyBytes_FromStringAndSize(PyBytes_AS_STRING(port), PyBytes_GET_SIZE(port));
     }
-    if (PyLong_Check(port)) {
-        return eg_address_exact_int(port);
+    return Py_NewRef(port); /* an int; the original takes no other type, whatever its methods say */
+}
+
+/* Would the codec take this ASCII name as it is? RFC 1035, 2.3.4: labels of 1 to 63 bytes. */
+static bool labels_are_good(PyObject *name)
+{
+    const char *text = PyUnicode_DATA(name);
+    size_t length = (size_t)PyUnicode_GET_LENGTH(name), label = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] != '.') {
+            label++;
+        } else if (label == 0) {
+            return false;
+        } else {
+            label = 0;
+        }
+        if (label > 63) {
+            return false;
+        }
     }
-    return Py_NewRef(port); /* the original takes no other type, whatever its methods say */
+    return true;
+}
+
+/* The lookups put every str through the codec, ASCII too, so an empty label is a UnicodeError
+ * here and a name in connect(). New bytes; NULL as eg_address_encode_host(). */
+static PyObject *encode_host(PyObject *host)
+{
+    if (PyUnicode_Check(host) && !(PyUnicode_IS_ASCII(host) && labels_are_good(host))) {
+        return PyUnicode_AsEncodedString(host, "idna", NULL);
+    }
+    return eg_address_encode_host(host);
 }
 
 int eg_lookup_args_parse(PyObject *args, PyObject *kwargs, eg_lookup_args *out)
@@ -45,17 +73,14 @@ int eg_lookup_args_parse(PyObject *args, PyObject *kwargs, eg_lookup_args *out)
                                      &out->type, &out->protocol, &out->flags)) {
         return -1;
     }
-    out->encoded = host == Py_None ? NULL : eg_address_encode_host(host);
+    /* No bytearray here, other than in an address. */
+    out->encoded = PyUnicode_Check(host) || PyBytes_Check(host) ? encode_host(host) : NULL;
     if (out->encoded == NULL && PyErr_Occurred()) {
         return -1;
     }
-    /* An ASCII str stays a str; everything else is handed on as the bytes that were judged.
-     * A str that needs no encoding is still checked by the original, label by label. */
-    if (out->encoded == NULL || (PyUnicode_CheckExact(host) && PyUnicode_IS_ASCII(host))) {
-        out->host = Py_NewRef(host);
-    } else {
-        out->host = Py_NewRef(out->encoded);
-    }
+    /* Handed on as the bytes that were judged: a str would go through the codec again, which is
+     * Python code that anybody can change. */
+    out->host = Py_NewRef(out->encoded == NULL ? host : out->encoded);
     out->port = exact_port(port);
     if (out->port == NULL) {
         eg_lookup_args_clear(out);
@@ -102,7 +127,12 @@ bool eg_lookup_args_port(const eg_lookup_args *args, int *port)
 
     *port = EG_ANY_PORT;
     if (PyLong_CheckExact(args->port)) {
-        *port = (uint16_t)PyLong_AsUnsignedLongMask(args->port);
+        int overflow;
+        *port = (uint16_t)PyLong_AsLongAndOverflow(args->port, &overflow);
+        if (overflow != 0) {
+            *port = EG_ANY_PORT; /* the original raises OverflowError */
+            return false;
+        }
     } else if (PyUnicode_CheckExact(args->port)) {
         const char *text = PyUnicode_AsUTF8AndSize(args->port, &length);
         if (text == NULL) {
@@ -126,5 +156,36 @@ PyObject *eg_lookup_args_one_host(PyObject *args)
     if (PyTuple_GET_SIZE(args) != 1) {
         return NULL;
     }
-    return eg_address_encode_host(PyTuple_GET_ITEM(args, 0));
+    return encode_host(PyTuple_GET_ITEM(args, 0));
+}
+
+PyObject *eg_lookup_args_sockaddr(PyObject *address, const char **host)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(address), length;
+    PyObject *copy, *item;
+
+    *host = NULL;
+    if (size < 2 || size > 4 || !PyUnicode_Check(PyTuple_GET_ITEM(address, 0))) {
+        return Py_NewRef(address);
+    }
+    const char *text = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(address, 0), &length);
+    if (text == NULL || strlen(text) != (size_t)length) {
+        PyErr_Clear(); /* surrogates: the original raises its own error about them */
+        return Py_NewRef(address);
+    }
+    copy = PyTuple_New(size);
+    for (Py_ssize_t i = 0; copy != NULL && i < size; i++) {
+        item = i == 0 ? PyUnicode_FromObject(PyTuple_GET_ITEM(address, 0))
+                      : eg_address_exact_int(PyTuple_GET_ITEM(address, i));
+        if (item == NULL) {
+            Py_CLEAR(copy);
+            break;
+        }
+        PyTuple_SET_ITEM(copy, i, item);
+    }
+    *host = copy == NULL ? NULL : PyUnicode_AsUTF8(PyTuple_GET_ITEM(copy, 0));
+    if (copy != NULL && *host == NULL) {
+        Py_CLEAR(copy);
+    }
+    return copy;
 }

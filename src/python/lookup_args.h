@@ -6,9 +6,9 @@
 
 /* getaddrinfo(host, port, family=0, type=0, proto=0, flags=0). References are owned. */
 typedef struct eg_lookup_args {
-    PyObject *host;    /* exact: None, str or bytes; else the original refuses its type */
-    PyObject *encoded; /* bytes of the name as libc would get it; NULL where host is None or no host */
-    PyObject *port;    /* exact: None, int, str or bytes; else as above */
+    PyObject *host;    /* what to hand on: `encoded`, None, or what the original refuses by its type */
+    PyObject *encoded; /* bytes of the name as libc gets it; NULL where host is None or no host */
+    PyObject *port;    /* exact: None, int, str or bytes; else the original refuses its type */
     int family, type, protocol, flags;
 } eg_lookup_args;
 
@@ -24,5 +24,9 @@ bool eg_lookup_args_port(const eg_lookup_args *args, int *port);
 /* The only argument of gethostbyname and its kin as exact bytes: new reference. NULL with an
  * exception, or NULL without one where the original should complain about `args`. */
 PyObject *eg_lookup_args_one_host(PyObject *args);
+
+/* The tuple that getnameinfo takes, of exact values: new reference, NULL with an exception.
+ * `*host` is its text, NULL where the original refuses what is returned by its shape. */
+PyObject *eg_lookup_args_sockaddr(PyObject *address, const char **host);
 
 #endif

@@ -108,7 +108,7 @@ static PyObject *list_for_addresses(const eg_resolve_question *question, const e
         }
         any = true;
         eg_address_text(&addresses[i], text);
-        host = PyUnicode_FromString(text);
+        host = PyBytes_FromString(text); /* no str: the codec is Python code that anybody can change */
         some = host == NULL ? NULL : eg_resolve_ask(question, host, question->flags | AI_NUMERICHOST);
         Py_XDECREF(host);
         if (some == NULL || PyList_SetSlice(all, PyList_GET_SIZE(all), PyList_GET_SIZE(all), some) < 0) {
@@ -125,7 +125,7 @@ static PyObject *ask_libc(const eg_resolve_question *question)
     PyObject *host, *list;
 
     eg_lookup_absolute(&question->decision->name, absolute);
-    host = PyUnicode_FromString(absolute);
+    host = PyBytes_FromString(absolute);
     if (host == NULL) {
         return NULL;
     }

@@ -30,7 +30,7 @@ static bool is_exact_argument(PyObject *object)
 }
 
 /* A number as exact str with exact arguments: nothing can change and nothing leaves, so the
- * original takes the arguments as they are. */
+ * original takes the arguments as they are, but for the host. */
 static bool is_plain_number(PyObject *args, PyObject *kwargs)
 {
     PyObject *host, *key, *value;
@@ -66,6 +66,26 @@ static PyObject *ask_original(PyObject *self, PyObject *args, PyObject *kwargs, 
     eg_floor_expect(host);
     list = original(self, args, kwargs);
     eg_floor_forget();
+    return list;
+}
+
+/* A plain number, handed on as bytes: a str would go through the codec, which is Python code that
+ * anybody can change. */
+static PyObject *ask_plain_number(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(args);
+    PyObject *host = PyUnicode_AsASCIIString(PyTuple_GET_ITEM(args, 0)), *exact, *list = NULL;
+
+    exact = host == NULL ? NULL : PyTuple_New(size);
+    if (exact != NULL) {
+        PyTuple_SET_ITEM(exact, 0, Py_NewRef(host));
+        for (Py_ssize_t i = 1; i < size; i++) {
+            PyTuple_SET_ITEM(exact, i, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+        }
+        list = ask_original(self, exact, kwargs, host);
+    }
+    Py_XDECREF(exact);
+    Py_XDECREF(host);
     return list;
 }
 
@@ -105,7 +125,7 @@ static PyObject *look_up(eg_state *state, PyObject *self, const eg_lookup_args *
     size_t length = (size_t)PyBytes_GET_SIZE(a->encoded);
     if (!eg_lookup_args_port(a, &port)) {
         /* No such service: the lookup fails by itself, and must not ask for the host first. */
-        PyObject *nowhere = PyUnicode_FromString("127.0.0.1"), *list = NULL;
+        PyObject *nowhere = PyBytes_FromString("127.0.0.1"), *list = NULL;
         eg_lookup_args quiet = *a;
         quiet.host = nowhere;
         if (nowhere != NULL) {
@@ -150,7 +170,7 @@ PyObject *eg_route_getaddrinfo(PyObject *self, PyObject *args, PyObject *kwargs)
         return original(self, args, kwargs);
     }
     if (is_plain_number(args, kwargs)) {
-        return ask_original(self, args, kwargs, PyTuple_GET_ITEM(args, 0));
+        return ask_plain_number(self, args, kwargs);
     }
     if (eg_lookup_args_parse(args, kwargs, &a) < 0) {
         return NULL;
@@ -193,7 +213,7 @@ static PyObject *ask_number(eg_route route, PyObject *self, PyObject *encoded)
     if (length > 0) {
         eg_address_text(&number.address, text);
     }
-    PyObject *host = PyUnicode_FromString(text), *answer = host == NULL ? NULL : ask_one(route, self, host);
+    PyObject *host = PyBytes_FromString(text), *answer = host == NULL ? NULL : ask_one(route, self, host);
     Py_XDECREF(host);
     if (answer == NULL || route != EG_ROUTE_GETHOSTBYNAME_EX || !PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 3) {
         return answer;

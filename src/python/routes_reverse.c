@@ -48,7 +48,7 @@ static PyObject *ask_name(PyObject *self, const char *text)
 {
     PyObject *host, *args, *result = NULL;
 
-    host = PyUnicode_FromString(text);
+    host = PyBytes_FromString(text); /* no str: the codec is Python code that anybody can change */
     args = host == NULL ? NULL : PyTuple_Pack(1, host);
     if (args != NULL) {
         eg_floor_expect(host);
@@ -176,16 +176,14 @@ PyObject *eg_route_getnameinfo(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "Oi:getnameinfo", &address, &flags)) {
         return NULL;
     }
-    exact = eg_address_exact_tuple(address);
+    const char *text;
+    exact = eg_lookup_args_sockaddr(address, &text);
     if (exact == NULL) {
         return NULL;
     }
-    PyObject *host = PyTuple_GET_SIZE(exact) == 0 ? Py_None : PyTuple_GET_ITEM(exact, 0);
-    const char *text = PyUnicode_CheckExact(host) ? PyUnicode_AsUTF8(host) : NULL;
     if (text == NULL || (flags & NI_NUMERICHOST) != 0 || !eg_endpoint_from_number(text, strlen(text), &number)) {
         /* Malformed, or a host that is no number: the original asks with AI_NUMERICHOST and
          * raises without a packet. A numeric answer needs none either. */
-        PyErr_Clear();
         result = ask_getnameinfo(self, exact, flags);
         goto done;
     }
