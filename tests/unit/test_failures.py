@@ -35,7 +35,7 @@ REFUSED = {
     "sendmsg": lambda: udp.sendmsg([b"x"], [(1, 99, b"x")], 0, ("127.0.0.1", port)),
     "setsockopt": lambda: udp.setsockopt(Index(0), Index(4), route),
     "getaddrinfo": lambda: socket.getaddrinfo("forbidden.example", port),
-    "getaddrinfo, objects": lambda: socket.getaddrinfo(bytearray(b"forbidden.example"), str(port)),
+    "getaddrinfo, objects": lambda: socket.getaddrinfo(b"forbidden.example", str(port)),
     "gethostbyname": lambda: socket.gethostbyname("forbidden.example"),
     "gethostbyname_ex": lambda: socket.gethostbyname_ex("forbidden.example"),
     "gethostbyaddr": lambda: socket.gethostbyaddr("203.0.113.9"),
