@@ -19,7 +19,8 @@ from tools.project import REPORTS, ROOT, environment_variables
 from tools.steps import Steps, logged, side_by_side
 
 EVERYWHERE = ("unit", "adversarial")  # on every interpreter
-ONCE = ("strength", "kernel", "lab", "integration")  # on the newest: they test the machine and other programs
+# On the newest: they test the machine and other programs.
+ONCE = ("strength", "kernel", "lab", "integration", "catalogue")
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
@@ -100,7 +101,7 @@ def whole(environments: list[Environment], integration: Environment | None, step
     if folders(EVERYWHERE):
         closing += pytest_everywhere(environments, steps, [])
     for name in ONCE:
-        environment = integration if name == "integration" else environments[0]
+        environment = integration if name in ("integration", "catalogue") else environments[0]
         if environment is not None and folders((name,)):
             closing.append(pytest_run(environment, steps, name, [*folders((name,)), *AGAIN], live=True))
     return closing
