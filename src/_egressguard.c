@@ -8,6 +8,7 @@
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/kernel.h"
+#include "python/kernel_log.h"
 #include "python/loopback.h"
 #include "python/refuse.h"
 
@@ -147,6 +148,8 @@ static PyMethodDef door_methods[] = {
     {"set_exit_status", door_set_exit_status, METH_VARARGS, PyDoc_STR("set_exit_status(status, since, /)")},
     {"set_listener", door_set_listener, METH_O, PyDoc_STR("set_listener(callable, /): told each violation's number")},
     {"install_kernel", eg_kernel_install, METH_NOARGS, PyDoc_STR("install_kernel(): None, or why it cannot be")},
+    {"tell_kernel_refusals", eg_kernel_log_rest, METH_NOARGS,
+     PyDoc_STR("tell_kernel_refusals(): tell the listener of what the kernel layer refused and nobody told")},
     {"run_supervised", eg_kernel_run, METH_VARARGS,
      PyDoc_STR("run_supervised(allow, command, wait, on_refusal, /): (status, exec errno, why, counts)")},
     {"posture", door_posture, METH_NOARGS, PyDoc_STR("posture(): what is enforced, as a dict")},

@@ -37,7 +37,9 @@ class JournalFile:
         self._told: dict[int, None] = {}  # numbers that were handed to `add`, the oldest first
 
     def add(self, violation: Violation) -> None:
-        """Append one line. Raises nothing."""
+        """Append one line, once for each violation. Raises nothing."""
+        if violation.number in self._told:
+            return
         self._told[violation.number] = None
         if len(self._told) > TOLD_MAX:
             with contextlib.suppress(RuntimeError, StopIteration):  # another thread was faster
@@ -69,6 +71,7 @@ class JournalFile:
 
         The latter name the process that tried, so the process that opened the journal (``owner``) writes them.
         """
+        _egressguard.tell_kernel_refusals()
         me = os.getpid()
         for violation in read(first):
             mine = violation.pid == me or (violation.kernel and owner == me)

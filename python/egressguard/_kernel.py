@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 from egressguard import _egressguard
@@ -28,13 +29,19 @@ def install_kernel() -> None:
     Call it after `install`. It cannot be undone and sets PR_SET_NO_NEW_PRIVS (prctl(2)): setuid programs that this
     process starts run without their rights. A second call does nothing. See ``docs/kernel-layer.md``.
 
+    Where a container's profile forbids to act for other processes (Docker's default one does, without CAP_SYS_PTRACE),
+    this process is judged and the dials of those that it starts are refused: ``posture()["kernel"]["children"]``.
+
     Raises
     ------
     KernelLayerUnavailable: this kernel, a container's profile or another seccomp notifier prevents it, and which.
     RuntimeError: `install` was not called.
 
     """
+    first = not _egressguard.posture()["kernel"]["active"]
     why = _egressguard.install_kernel()
     if why is not None:
         raise KernelLayerUnavailable(why)
+    if first:
+        atexit.register(_egressguard.tell_kernel_refusals)
     prefer_tcp_lookups()

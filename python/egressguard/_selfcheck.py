@@ -55,6 +55,8 @@ def _guard_rows(report: dict[str, Any]) -> Iterator[Row]:
     kernel = report.get("kernel", {})
     if kernel.get("active"):
         yield "kernel layer", f"active: {kernel['judged']} calls judged, {kernel['refused']} refused", "good"
+        children = kernel.get("children", "")
+        yield "child processes", children, "good" if children == "judged" else "bad"
     yield "capability", f"{report['capability']}, loopback open in {report['loopback_threads']} threads", ""
     yield "violations", str(report["violations"]), ""
     for entry in report["allowlist"] or ():

@@ -25,10 +25,12 @@ static const struct {
     [EG_REFUSED_NAME] = {"not-a-name", "not a host name"},
     [EG_REFUSED_COPY] = {"copied-module", "a socket of a copied socket module could look names up unseen"},
     [EG_REFUSED_MEMBERSHIP] = {"multicast-membership", "joining a multicast group announces it to the network"},
+    [EG_REFUSED_CALL] = {"system-call", "a system call that cannot be judged"},
+    [EG_REFUSED_CALLER] = {"caller", "nobody may act for this program here (docs/kernel-layer.md)"},
     [EG_REFUSED_SHAPE] = {"shape", "the address cannot be read exactly"},
 };
 
-static const char *const routes[EG_ROUTE_COUNT] = {
+static const char *const routes[EG_ROUTE_NAMES] = {
     [EG_ROUTE_CONNECT] = "connect",
     [EG_ROUTE_CONNECT_EX] = "connect_ex",
     [EG_ROUTE_SENDTO] = "sendto",
@@ -40,6 +42,8 @@ static const char *const routes[EG_ROUTE_COUNT] = {
     [EG_ROUTE_GETHOSTBYNAME_EX] = "gethostbyname_ex",
     [EG_ROUTE_GETHOSTBYADDR] = "gethostbyaddr",
     [EG_ROUTE_GETNAMEINFO] = "getnameinfo",
+    [EG_ROUTE_SOCKET] = "socket",
+    [EG_ROUTE_SYSTEM_CALL] = "system-call",
 };
 
 const char *eg_reason_text(eg_reason reason)
@@ -57,5 +61,5 @@ const char *eg_reason_word(eg_reason reason)
 const char *eg_route_name(eg_route route)
 {
     size_t index = (size_t)route;
-    return index < EG_ROUTE_COUNT ? routes[index] : "unknown";
+    return index < EG_ROUTE_NAMES ? routes[index] : "unknown";
 }

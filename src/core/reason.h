@@ -23,6 +23,8 @@ typedef enum eg_reason {
     EG_REFUSED_SHAPE,          /* an address that cannot be read exactly */
     EG_REFUSED_COPY,           /* a socket of a copied socket module, whose calls have no routes */
     EG_REFUSED_MEMBERSHIP,     /* a multicast group that would be announced to the network */
+    EG_REFUSED_CALL,           /* kernel layer: a system call that cannot be judged */
+    EG_REFUSED_CALLER,         /* kernel layer: a caller that the supervisor cannot act for */
     EG_REASON_COUNT
 } eg_reason;
 
@@ -45,7 +47,10 @@ typedef enum eg_route {
     EG_ROUTE_GETHOSTBYNAME_EX,
     EG_ROUTE_GETHOSTBYADDR,
     EG_ROUTE_GETNAMEINFO,
-    EG_ROUTE_COUNT
+    EG_ROUTE_COUNT, /* up to here each is a function of CPython */
+    EG_ROUTE_SOCKET = EG_ROUTE_COUNT,
+    EG_ROUTE_SYSTEM_CALL,
+    EG_ROUTE_NAMES
 } eg_route;
 
 /* The name of the call; never NULL. */

@@ -1,5 +1,7 @@
-/* The filter. A call that names a peer goes to the supervisor; what needs no look at memory
- * is decided here. Each block ends in a return, so a block can be read alone. */
+/* The filter. A call that names a peer goes to the supervisor, and so does what is refused
+ * whatever it names, for the journal. What would take the supervisor's place is refused here:
+ * it must stay refused when the supervisor is gone. Each block ends in a return, so a block
+ * can be read alone. */
 #include "linux/call_filter.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #if defined(__x86_64__)
 #define NATIVE AUDIT_ARCH_X86_64
 #define X32_BIT 0x40000000u
+#define X32_CALLS 0x1000u /* more than there are */
 #elif defined(__aarch64__)
 #define NATIVE AUDIT_ARCH_AARCH64
 #else
@@ -108,7 +111,7 @@ static void sendto_block(eg_filter *filter)
     end_block(filter, block);
 }
 
-/* Families and types that have no verdict get no socket. */
+/* Families and types that have no verdict get no socket; the supervisor writes them down. */
 static void socket_block(eg_filter *filter)
 {
     size_t block = begin_block(filter, SYS_socket);
@@ -129,10 +132,10 @@ static void socket_block(eg_filter *filter)
     load(filter, low_word(2));
     when_equal(filter, 0, 5, 0);
     when_equal(filter, IPPROTO_UDP, 4, 0);
-    give(filter, REFUSE(EACCES)); /* ping, UDP-Lite */
-    give(filter, REFUSE(EACCES));
-    give(filter, REFUSE(EACCES)); /* raw, SCTP */
-    give(filter, REFUSE(EACCES)); /* another family */
+    give(filter, NOTIFY); /* ping, UDP-Lite */
+    give(filter, NOTIFY);
+    give(filter, NOTIFY); /* raw, SCTP */
+    give(filter, NOTIFY); /* another family */
     give(filter, ALLOW);
     end_block(filter, block);
 }
@@ -163,7 +166,7 @@ static void setsockopt_block(eg_filter *filter)
     when_equal(filter, 48, 2, 0);
     when_equal(filter, 57, 1, 0); /* IPV6_RTHDR */
     give(filter, ALLOW);
-    give(filter, REFUSE(EACCES));
+    give(filter, NOTIFY);
     end_block(filter, block);
 }
 
@@ -203,7 +206,7 @@ static void request_key_block(eg_filter *filter)
     load(filter, low_word(2) + 4);
     when_equal(filter, 0, 0, 1);
     give(filter, ALLOW);
-    give(filter, REFUSE(EACCES));
+    give(filter, NOTIFY);
     end_block(filter, block);
 }
 
@@ -221,9 +224,9 @@ static void native_blocks(eg_filter *filter, const eg_exempt *exempt)
     setsockopt_block(filter);
     supervisor_blocks(filter, exempt);
     request_key_block(filter);
-    simple_block(filter, SYS_io_uring_setup, REFUSE(ENOSYS));
-    simple_block(filter, SYS_io_uring_enter, REFUSE(ENOSYS));
-    simple_block(filter, SYS_io_uring_register, REFUSE(ENOSYS));
+    simple_block(filter, SYS_io_uring_setup, NOTIFY);
+    simple_block(filter, SYS_io_uring_enter, NOTIFY);
+    simple_block(filter, SYS_io_uring_register, NOTIFY);
     give(filter, ALLOW);
 }
 
@@ -237,7 +240,7 @@ static void i386_blocks(eg_filter *filter)
                                   connect_,   setsockopt_, sendto_,    sendmsg_};
 
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-        simple_block(filter, refused[i], REFUSE(EACCES));
+        simple_block(filter, refused[i], NOTIFY);
     }
     simple_block(filter, seccomp_, REFUSE(EPERM));
     simple_block(filter, SYS_pidfd_getfd, REFUSE(EPERM));
@@ -267,8 +270,10 @@ int eg_filter_build(eg_filter *filter, const eg_exempt *exempt)
     size_t jump = filter->length;
     emit(filter, BPF_JMP | BPF_JA, 0, 0, 0); /* to the other architectures: set below */
     load(filter, offsetof(struct seccomp_data, nr));
-    emit(filter, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-    give(filter, REFUSE(ENOSYS)); /* x32 */
+    emit(filter, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 3);
+    emit(filter, BPF_JMP | BPF_JGE | BPF_K, X32_BIT + X32_CALLS, 1, 0);
+    give(filter, NOTIFY);         /* x32 */
+    give(filter, REFUSE(ENOSYS)); /* no call at all, such as syscall(-1) */
     native_blocks(filter, exempt);
     filter->code[jump].k = (__u32)(filter->length - jump - 1);
     when_equal(filter, AUDIT_ARCH_I386, 1, 0);

@@ -22,7 +22,7 @@ static int exchange_descriptors(eg_supervisor *supervisor, const eg_work *work, 
             return -EINVAL; /* SCM_MAX_FD is 253 */
         }
         memcpy(&theirs, at + offset, sizeof theirs);
-        int ours = eg_target_descriptor(&supervisor->targets, work->tid, theirs);
+        int ours = eg_target_descriptor(&supervisor->targets, work->tid, work->id, theirs);
         if (ours < 0) {
             return ours;
         }

@@ -118,7 +118,8 @@ static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg
             return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_NAMESERVER, dial->endpoint);
         }
     } else if (reason != EG_ALLOWED) {
-        if (is_fresh_datagram(work->socket, facts)) {
+        bool ip = dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6;
+        if (ip && is_fresh_datagram(work->socket, facts)) {
             return probe(supervisor, work, dial->endpoint);
         }
         return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, dial->endpoint);
@@ -140,22 +141,28 @@ static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
         return eg_failure(EINVAL);
     }
     int error = eg_target_read(work->tid, work->arguments[1], &work->address, length);
+    if (error == -EACCES) {
+        return eg_judge_refuse_caller(supervisor, work, EG_ROUTE_CONNECT);
+    }
     if (error != 0) {
         return eg_failure(error);
     }
     work->address_length = (socklen_t)length;
     if (work->socket < 0) {
-        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, (int)work->arguments[0]);
+        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, work->id, (int)work->arguments[0]);
     }
-    if (work->socket < 0) {
+    if (work->socket < 0 && work->socket != -EACCES) {
         return eg_failure(work->socket);
     }
-    error = eg_socket_facts_read(work->socket, &facts);
+    error = work->socket < 0 ? 0 : eg_socket_facts_read(work->socket, &facts);
     if (error == 0) {
         error = eg_endpoint_from_sockaddr(&endpoint, &work->address, length);
     }
     if (error != 0) {
         return eg_failure(error);
+    }
+    if (work->socket < 0) {
+        return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_CALLER, &endpoint);
     }
     eg_dial dial = {.endpoint = &endpoint, .action = EG_ACTION_CONNECT, .socket = facts.kind};
     if (endpoint.family == AF_UNIX) {

@@ -8,14 +8,15 @@
 
 #include "linux/dial.h"
 #include "linux/judge.h"
+#include "linux/notice.h"
 #include "linux/send.h"
 
 #define STATUS_READS_MAX 64 /* a tick: reading /proc for a thousand callers would stall the rest */
 
-static void answer(const eg_supervisor *supervisor, uint64_t id, const eg_outcome *outcome)
+static void answer(const eg_supervisor *supervisor, uint64_t id, eg_outcome outcome)
 {
-    struct seccomp_notif_resp response = {.id = id, .val = outcome->value, .error = -outcome->error};
-    if (outcome->error != 0) {
+    struct seccomp_notif_resp response = {.id = id, .val = outcome.value, .error = -outcome.error};
+    if (outcome.error != 0) {
         response.val = 0;
     }
     /* ENOENT: the caller was killed meanwhile. */
@@ -75,8 +76,7 @@ static eg_outcome ended(const eg_work *work, int error)
 
 static void end_early(eg_supervisor *supervisor, eg_work *work, int error)
 {
-    eg_outcome outcome = ended(work, error);
-    answer(supervisor, work->id, &outcome);
+    answer(supervisor, work->id, ended(work, error));
     release(supervisor, work);
 }
 
@@ -103,7 +103,8 @@ static void hold(eg_supervisor *supervisor, eg_work *work)
     }
 }
 
-void eg_hold_run(eg_supervisor *supervisor, eg_work *work)
+/* Run a call: answer it, or hold it. Takes `work->socket` over. */
+static void run_to_answer(eg_supervisor *supervisor, eg_work *work)
 {
     eg_outcome outcome = run(supervisor, work);
 
@@ -118,8 +119,28 @@ void eg_hold_run(eg_supervisor *supervisor, eg_work *work)
         }
         return;
     }
-    answer(supervisor, work->id, &outcome);
+    answer(supervisor, work->id, outcome);
     release(supervisor, work);
+}
+
+void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
+{
+    eg_notice notice;
+    eg_work work;
+
+    eg_notice_read(heard, &notice, &work);
+    switch (notice.kind) {
+    case EG_NOTICE_JUDGE:
+        run_to_answer(supervisor, &work);
+        break;
+    case EG_NOTICE_COUNT:
+        atomic_fetch_add_explicit(&supervisor->counts->rings, 1, memory_order_relaxed);
+        answer(supervisor, work.id, eg_failure(notice.error));
+        break;
+    default:
+        eg_judge_refuse_call(supervisor, work.tid, notice.route, notice.reason, notice.what);
+        answer(supervisor, work.id, eg_failure(notice.error));
+    }
 }
 
 void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)
@@ -127,7 +148,7 @@ void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)
     eg_work *work = &supervisor->held[index % EG_HELD_MAX];
 
     if (work->in_use && work->looked_up_ms == 0) {
-        eg_hold_run(supervisor, work);
+        run_to_answer(supervisor, work);
     }
 }
 
@@ -137,7 +158,7 @@ void eg_hold_resume(eg_supervisor *supervisor, uint64_t id)
         eg_work *work = &supervisor->held[index];
         if (work->in_use && work->id == id) {
             work->looked_up_ms = 0;
-            eg_hold_run(supervisor, work);
+            run_to_answer(supervisor, work);
             return;
         }
     }
@@ -154,12 +175,12 @@ static void tick_one(eg_supervisor *supervisor, eg_work *work, int64_t now, int 
     } else if (work->looked_up_ms != 0) {
         if (now >= work->looked_up_ms) {
             work->looked_up_ms = 0; /* no answer: the caller may ask for itself */
-            eg_hold_run(supervisor, work);
+            run_to_answer(supervisor, work);
         }
     } else if (work->deadline_ms != 0 && now >= work->deadline_ms) {
         end_early(supervisor, work, EAGAIN);
     } else if (work->by_timer) {
-        eg_hold_run(supervisor, work);
+        run_to_answer(supervisor, work);
     }
 }
 

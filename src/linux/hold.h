@@ -4,8 +4,8 @@
 
 #include "linux/supervisor.h"
 
-/* Run a call: answer it, or hold it. Takes `work->socket` over. */
-void eg_hold_run(eg_supervisor *supervisor, eg_work *work);
+/* Read a notification, and answer or hold its call. */
+void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard);
 
 /* The socket of a held call is ready. */
 void eg_hold_ready(eg_supervisor *supervisor, uint32_t index);

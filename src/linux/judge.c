@@ -91,6 +91,8 @@ static void keep(eg_supervisor *supervisor, int32_t tid, eg_violation *violation
     }
     violation->pid = violation->pid != 0 ? violation->pid : tid;
     eg_journal_add(&supervisor->state->journal, violation);
+    atomic_store(&supervisor->counts->last, violation->number);
+    atomic_fetch_add(&supervisor->counts->news, 1);
     if (supervisor->on_refusal != NULL) {
         supervisor->on_refusal(supervisor->context, violation);
     }
@@ -113,17 +115,28 @@ eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_ro
     return eg_failure(EACCES);
 }
 
-void eg_judge_refuse_name(eg_supervisor *supervisor, int32_t tid, eg_reason reason, const char *name)
+void eg_judge_refuse_call(eg_supervisor *supervisor, int32_t tid, eg_route route, eg_reason reason, const char *what)
 {
     eg_violation violation;
 
     memset(&violation, 0, sizeof violation);
-    snprintf(violation.host, sizeof violation.host, "%s", name);
+    snprintf(violation.host, sizeof violation.host, "%s", what);
     violation.port = EG_NO_PORT;
-    violation.route = EG_ROUTE_GETADDRINFO;
+    violation.route = (uint16_t)route;
     violation.reason = (uint16_t)reason;
-    atomic_fetch_add_explicit(&supervisor->counts->names_refused, 1, memory_order_relaxed);
     keep(supervisor, tid, &violation);
+}
+
+eg_outcome eg_judge_refuse_caller(eg_supervisor *supervisor, const eg_work *work, eg_route route)
+{
+    eg_judge_refuse_call(supervisor, work->tid, route, EG_REFUSED_CALLER, "unknown");
+    return eg_failure(EACCES);
+}
+
+void eg_judge_refuse_name(eg_supervisor *supervisor, int32_t tid, eg_reason reason, const char *name)
+{
+    atomic_fetch_add_explicit(&supervisor->counts->names_refused, 1, memory_order_relaxed);
+    eg_judge_refuse_call(supervisor, tid, EG_ROUTE_GETADDRINFO, reason, name);
 }
 
 bool eg_judge_is_nameserver(const eg_endpoint *endpoint)

@@ -21,6 +21,12 @@ eg_reason eg_judge_dial(eg_supervisor *supervisor, const eg_work *work, const eg
 eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_route route, eg_reason reason,
                            const eg_endpoint *endpoint);
 
+/* The same for a call without an endpoint. */
+void eg_judge_refuse_call(eg_supervisor *supervisor, int32_t tid, eg_route route, eg_reason reason, const char *what);
+
+/* The same for a caller whose memory or descriptors are closed to the supervisor. */
+eg_outcome eg_judge_refuse_caller(eg_supervisor *supervisor, const eg_work *work, eg_route route);
+
 /* The same for a name; `tid` may be 0 where it is not known who asked. */
 void eg_judge_refuse_name(eg_supervisor *supervisor, int32_t tid, eg_reason reason, const char *name);
 

@@ -16,13 +16,21 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 
+#include <linux/capability.h>
+#include <linux/futex.h>
+
 #include "linux/call_filter.h"
+#include "linux/lender.h"
 
 #define STACK_SIZE (512u * 1024)
+#define CHILDREN_JUDGED "judged"
+#define CHILDREN_YAMA "refused: kernel.yama.ptrace_scope closes other processes to the supervisor"
 
 /* Process-wide, like the filter: what is in force stays so until the process ends. */
 static _Atomic bool active;
 static eg_kernel_counts *counts;
+static eg_lender lender;
+static char children[96] = "not judged";
 
 /* What the starting thread and the new one share while it starts. */
 typedef struct start_up {
@@ -31,6 +39,7 @@ typedef struct start_up {
     eg_supervisor *supervisor;
     int probe;      /* a descriptor of the process, to try pidfd_getfd on */
     int32_t starter; /* the thread that has it */
+    bool lends; /* the lender's thread runs */
     bool ended;
     int result;
     char why[EG_WHY_SIZE];
@@ -44,6 +53,29 @@ bool eg_kernel_is_active(void)
 const eg_kernel_counts *eg_kernel_counts_get(void)
 {
     return counts;
+}
+
+uint64_t eg_kernel_last(void)
+{
+    return counts == NULL ? 0 : atomic_load(&counts->last);
+}
+
+uint64_t eg_kernel_wait(uint64_t seen)
+{
+    for (;;) {
+        uint32_t news = atomic_load(&counts->news);
+        atomic_store(&counts->awaited, 1);
+        uint64_t last = eg_kernel_last();
+        if (last > seen) {
+            return last;
+        }
+        syscall(SYS_futex, (void *)&counts->news, FUTEX_WAIT, news, NULL, NULL, 0);
+    }
+}
+
+const char *eg_kernel_children(void)
+{
+    return eg_kernel_is_active() ? children : "not judged";
 }
 
 void eg_kernel_speed_up(const eg_exempt *exempt, int listener)
@@ -98,26 +130,73 @@ bool eg_kernel_has_io_uring(void)
     return found;
 }
 
-/* Everything that performing a call takes, tried before anything is irreversible. */
-static int try_access(start_up *start)
+/* Is the memory of this process to be read by the usual call? */
+static bool memory_is_open(const start_up *start)
 {
     int word = 1, copy = 0;
-    eg_targets *targets = &start->supervisor->targets;
-    int descriptor = eg_target_descriptor(targets, start->starter, start->probe);
+    return eg_target_read(start->starter, (uint64_t)(uintptr_t)&word, &copy, sizeof copy) == 0 && copy == 1;
+}
 
-    if (descriptor < 0) {
-        snprintf(start->why, sizeof start->why,
-                 "pidfd_getfd is refused here (%s): it needs Linux 5.6 and, under Docker's default profile, "
-                 "CAP_SYS_PTRACE",
-                 strerror(-descriptor));
+/* kernel.yama.ptrace_scope at 2 asks for CAP_SYS_PTRACE, at 3 nobody gets at another process
+ * (Documentation/admin-guide/LSM/Yama.rst). */
+static bool yama_closes_children(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    char scope = '0';
+    int file = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+
+    if (file < 0) {
+        return false;
+    }
+    ssize_t length = read(file, &scope, 1);
+    close(file);
+    bool may_trace = syscall(SYS_capget, &header, data) == 0 && (data[0].effective & 1u << CAP_SYS_PTRACE) != 0;
+    return length == 1 && (scope >= '3' || (scope == '2' && !may_trace));
+}
+
+/* What performing calls takes, tried before anything is irreversible. Where the calls on
+ * other processes are forbidden, as under Docker's default profile without CAP_SYS_PTRACE,
+ * this process alone can be acted for: its descriptors are lent by another thread, which has
+ * to be started while this one still shares the table. */
+static int find_access(start_up *start)
+{
+    eg_targets *targets = &start->supervisor->targets;
+    int descriptor = eg_target_descriptor(targets, start->starter, 0, start->probe);
+
+    eg_targets_forget(targets); /* this table is the process's own still */
+    if (descriptor >= 0) {
+        close(descriptor);
+        if (memory_is_open(start)) {
+            snprintf(children, sizeof children, "%s", yama_closes_children() ? CHILDREN_YAMA : CHILDREN_JUDGED);
+            return 0;
+        }
+        snprintf(children, sizeof children, "refused: process_vm_readv is forbidden here");
+    } else {
+        snprintf(children, sizeof children, "refused: pidfd_getfd is forbidden here (%s)", strerror(-descriptor));
+    }
+    int error = eg_lender_start(&lender, start->supervisor->exempt);
+    if (error != 0) {
+        snprintf(start->why, sizeof start->why, "no thread that lends descriptors: %s", strerror(-error));
         return -1;
     }
-    close(descriptor);
-    int error = eg_target_read(start->starter, (uint64_t)(uintptr_t)&word, &copy, sizeof copy);
-    if (error != 0 || copy != 1) {
-        snprintf(start->why, sizeof start->why, "process_vm_readv is refused here: %s", strerror(-error));
+    start->lends = true;
+    return 0;
+}
+
+/* The supervisor's own ends of that, in its own table. */
+static int prepare_lending(start_up *start)
+{
+    int error = start->lends ? eg_lender_connect(&lender) : 0;
+
+    if (error == 0 && start->lends && !memory_is_open(start)) {
+        error = eg_target_memory_by_pipe();
+    }
+    if (error != 0) {
+        snprintf(start->why, sizeof start->why, "no descriptors for the supervisor: %s", strerror(-error));
         return -1;
     }
+    start->supervisor->targets.lender = start->lends ? &lender : NULL;
     return 0;
 }
 
@@ -126,6 +205,14 @@ static int put_in_force(start_up *start)
     eg_filter filter;
     eg_supervisor *supervisor = start->supervisor;
 
+    /* Without a program this fails with EFAULT; with EPERM a filter forbids it. */
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, EG_FLAG_NEW_LISTENER, NULL) != 0 && errno == EPERM) {
+        eg_kernel_explain(-EPERM, start->why);
+        return -1;
+    }
+    if (find_access(start) < 0) {
+        return -1;
+    }
     if (syscall(SYS_close_range, 0u, ~0u, EG_CLOSE_RANGE_UNSHARE) != 0) {
         snprintf(start->why, sizeof start->why, "close_range is refused here (%s): it needs Linux 5.9",
                  strerror(errno));
@@ -137,12 +224,7 @@ static int put_in_force(start_up *start)
             break;
         }
     }
-    /* Without a program this fails with EFAULT; with EPERM a filter forbids it. */
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, EG_FLAG_NEW_LISTENER, NULL) != 0 && errno == EPERM) {
-        eg_kernel_explain(-EPERM, start->why);
-        return -1;
-    }
-    if (try_access(start) < 0) {
+    if (prepare_lending(start) < 0) {
         return -1;
     }
     int error = eg_supervisor_prepare(supervisor);
@@ -152,7 +234,7 @@ static int put_in_force(start_up *start)
         eg_kernel_explain(listener, start->why);
         return -1;
     }
-    supervisor->listener = listener;
+    supervisor->listener = supervisor->targets.listener = listener;
     eg_kernel_speed_up(supervisor->exempt, listener);
     atomic_store(&active, true);
     return 0;
@@ -164,6 +246,9 @@ static void *supervise(void *argument)
     eg_supervisor *supervisor = start->supervisor;
     int result = put_in_force(start);
 
+    if (result != 0 && start->lends) {
+        eg_lender_stop(&lender);
+    }
     pthread_mutex_lock(&start->lock);
     start->result = result;
     start->ended = true;
@@ -231,19 +316,29 @@ static eg_kernel_counts *make_counts(void)
     return page == MAP_FAILED ? NULL : page;
 }
 
-/* One refusal for real, through the filter, the thread and the core. */
-static bool refuses(void)
+/* One call for real, through the filter, the thread and the core: its errno, 0 for none. */
+static int try_connect(in_port_t port)
 {
-    struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(port)};
     int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    inet_pton(AF_INET, "127.0.0.2", &loopback.sin_addr); /* no flag opens this one */
-    bool refused = probe >= 0 && connect(probe, (struct sockaddr *)&loopback, sizeof loopback) != 0 && errno == EACCES;
-    if (probe >= 0) {
-        close(probe);
+    if (probe < 0) {
+        return errno;
     }
+    inet_pton(AF_INET, "127.0.0.2", &loopback.sin_addr); /* no flag opens this one */
+    int error = connect(probe, (struct sockaddr *)&loopback, sizeof loopback) == 0 ? 0 : errno;
+    close(probe);
+    return error;
+}
+
+/* A connect that sends nothing is refused, and one to no port, as libc sorts addresses by, is
+ * performed: that takes the caller's memory and its socket. */
+static bool is_proved(void)
+{
+    int refused = try_connect(9), performed = try_connect(0);
+
     atomic_store(&counts->probes, 0);
-    return refused;
+    return refused == EACCES && performed != EACCES && performed != ENOSYS;
 }
 
 int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
@@ -254,6 +349,7 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
     if (eg_kernel_is_active()) {
         return 0;
     }
+    memset(&lender, 0, sizeof lender);
     if (eg_kernel_has_io_uring()) {
         snprintf(why, EG_WHY_SIZE, "an io_uring is open in this process already, and could dial past the filter");
         return -1;
@@ -276,8 +372,8 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
     close(ends[1]);
     if (result != 0) {
         snprintf(why, EG_WHY_SIZE, "%s", start.why);
-    } else if (!refuses()) {
-        snprintf(why, EG_WHY_SIZE, "it was put in force and failed its proof: a dial of 127.0.0.2 was not refused");
+    } else if (!is_proved()) {
+        snprintf(why, EG_WHY_SIZE, "it was put in force and failed its proof: a dial was not refused, or an harmless one not performed");
         result = -1;
     }
     return result;

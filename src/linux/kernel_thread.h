@@ -16,6 +16,14 @@ bool eg_kernel_is_active(void);
 
 const eg_kernel_counts *eg_kernel_counts_get(void);
 
+/* Sleep until the journal may have a refusal of this layer with a number above `seen`; the
+ * number of the last one. Only the process that started the layer may call it. */
+uint64_t eg_kernel_wait(uint64_t seen);
+uint64_t eg_kernel_last(void);
+
+/* "judged", or "refused: " and why, or "not judged": the dials of this process's children. */
+const char *eg_kernel_children(void);
+
 /* Say in words why the filter could not be put in force. */
 void eg_kernel_explain(int error, char why[EG_WHY_SIZE]);
 

@@ -119,7 +119,7 @@ static int take_listener(parent *self, int up, int down)
         eg_kernel_explain(number, self->run->why);
         return -1;
     }
-    int listener = eg_target_descriptor(&self->supervisor->targets, self->child, number);
+    int listener = eg_target_descriptor(&self->supervisor->targets, self->child, 0, number);
     if (listener < 0) {
         snprintf(self->run->why, EG_WHY_SIZE,
                  "the descriptors of a child are closed to its parent (%s): pidfd_getfd needs Linux 5.6, under "

@@ -45,7 +45,7 @@ static void skip_bytes(struct iovec *vectors, size_t *count, size_t skip)
     memmove(vectors, vectors + first, (*count - first) * sizeof *vectors);
     *count -= first;
     if (*count > 0) {
-        vectors[0].iov_base = (char *)vectors[0].iov_base + skip;
+        vectors[0].iov_base = (void *)((uintptr_t)vectors[0].iov_base + skip); /* a number, for us */
         vectors[0].iov_len -= skip;
     }
 }
@@ -314,7 +314,10 @@ eg_outcome eg_send_run(eg_supervisor *supervisor, eg_work *work)
 
     work->by_timer = false;
     if (work->socket < 0) {
-        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, (int)work->arguments[0]);
+        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, work->id, (int)work->arguments[0]);
+    }
+    if (work->socket == -EACCES) {
+        return eg_judge_refuse_caller(supervisor, work, route_of(work));
     }
     if (work->socket < 0) {
         return eg_failure(work->socket);

@@ -3,11 +3,14 @@
 #include "linux/supervisor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#include <linux/futex.h>
 
 #include "linux/hold.h"
 #include "linux/stub.h"
@@ -53,25 +56,23 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
     return epoll_ctl(supervisor->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : -errno;
 }
 
+void eg_supervisor_tell(eg_kernel_counts *counts)
+{
+    if (atomic_exchange(&counts->awaited, 0) != 0) {
+        syscall(SYS_futex, (void *)&counts->news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); /* a shared page */
+    }
+}
+
 static void receive(eg_supervisor *supervisor)
 {
     struct seccomp_notif heard;
-    eg_work work;
 
     memset(&heard, 0, sizeof heard); /* the kernel refuses anything else */
     if (eg_exempt_ioctl(supervisor->exempt, supervisor->listener, SECCOMP_IOCTL_NOTIF_RECV, &heard) != 0) {
         return; /* the caller was killed before we came */
     }
     atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
-    memset(&work, 0, sizeof work);
-    work.id = heard.id;
-    work.tid = (int32_t)heard.pid;
-    work.number = heard.data.nr;
-    work.socket = -1;
-    for (size_t i = 0; i < 6; i++) {
-        work.arguments[i] = heard.data.args[i];
-    }
-    eg_hold_run(supervisor, &work);
+    eg_hold_hear(supervisor, &heard);
 }
 
 static void dispatch(eg_supervisor *supervisor)
@@ -112,6 +113,7 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
         struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
                                   {.fd = supervisor->epoll, .events = POLLIN}};
         int timeout = timeout_of(supervisor);
+        eg_supervisor_tell(supervisor->counts); /* callers have their answers by now */
         if (poll(ready, 2, timeout) < 0 && errno != EINTR) {
             return;
         }

@@ -24,6 +24,10 @@ typedef struct eg_kernel_counts {
     _Atomic uint64_t probes;
     _Atomic uint64_t probes_elsewhere; /* those of them that were not for loopback */
     _Atomic uint64_t names_refused;
+    _Atomic uint64_t last;     /* the number of the last refusal in the journal */
+    _Atomic uint32_t news;     /* a futex: changes with `last` */
+    _Atomic uint32_t awaited;  /* somebody sleeps on it */
+    _Atomic uint64_t rings; /* calls of io_uring: ENOSYS, and callers go on without */
 } eg_kernel_counts;
 
 /* A call on its way. Copied into the table of held calls where it has to wait. */
@@ -88,6 +92,9 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
 
 /* Serve until nobody stands under the filter any more, or `stop` is set. */
 void eg_supervisor_serve(eg_supervisor *supervisor);
+
+/* Wake whoever waits for refusals (kernel_thread.h); costs nothing where nobody does. */
+void eg_supervisor_tell(eg_kernel_counts *counts);
 
 int64_t eg_now_ms(void);
 

@@ -10,12 +10,36 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "linux/lender.h"
+
+/* Of the one supervisor; -1 while process_vm_readv does. */
+static int memory_pipe[2] = {-1, -1};
+
 void eg_targets_init(eg_targets *targets, const eg_exempt *exempt)
 {
     memset(targets, 0, sizeof *targets);
     targets->exempt = exempt;
     for (size_t i = 0; i < EG_TARGETS; i++) {
-        targets->kept[i].pidfd = -1;
+        targets->kept[i].pidfd = targets->kept[i].comm = -1;
+    }
+}
+
+static void forget(eg_targets *targets, size_t slot)
+{
+    if (targets->kept[slot].pidfd >= 0) {
+        close(targets->kept[slot].pidfd);
+    }
+    if (targets->kept[slot].comm >= 0) {
+        close(targets->kept[slot].comm);
+    }
+    targets->kept[slot].tid = targets->kept[slot].tgid = 0;
+    targets->kept[slot].pidfd = targets->kept[slot].comm = -1;
+}
+
+void eg_targets_forget(eg_targets *targets)
+{
+    for (size_t i = 0; i < EG_TARGETS; i++) {
+        forget(targets, i);
     }
 }
 
@@ -24,16 +48,75 @@ static int memory_error(int error)
     return error == EPERM ? -EACCES : error == ESRCH ? -ESRCH : -EFAULT;
 }
 
+int eg_target_memory_by_pipe(void)
+{
+    return pipe2(memory_pipe, O_CLOEXEC | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+bool eg_target_is_own(int32_t tid)
+{
+    return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+}
+
+/* This process's memory, with the kernel looking whether it is there: as much as could be
+ * had, -EFAULT for nothing. */
+static ssize_t copy_by_pipe(void *to, const void *from, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        size_t piece = length - done < 4096 ? length - done : 4096; /* fits an empty pipe */
+        ssize_t put = write(memory_pipe[1], (const char *)from + done, piece);
+        if (put <= 0) {
+            break;
+        }
+        ssize_t got = read(memory_pipe[0], (char *)to + done, (size_t)put);
+        if (got != put) {
+            char rest[4096];
+            while (read(memory_pipe[0], rest, sizeof rest) > 0) { /* leave nothing behind */
+            }
+            break;
+        }
+        done += (size_t)got;
+        if ((size_t)put < piece) {
+            break;
+        }
+    }
+    return done > 0 ? (ssize_t)done : -EFAULT;
+}
+
+/* As process_vm_readv(2), of this process. */
+static ssize_t gather_by_pipe(int32_t tid, void *to, size_t length, const struct iovec *vectors, size_t count)
+{
+    size_t done = 0;
+
+    if (!eg_target_is_own(tid)) {
+        return -EACCES;
+    }
+    for (size_t i = 0; i < count && done < length; i++) {
+        size_t piece = vectors[i].iov_len < length - done ? vectors[i].iov_len : length - done;
+        ssize_t got = piece == 0 ? 0 : copy_by_pipe((char *)to + done, vectors[i].iov_base, piece);
+        if (got < 0) {
+            return done > 0 ? (ssize_t)done : got;
+        }
+        done += (size_t)got;
+        if ((size_t)got < piece) {
+            break;
+        }
+    }
+    return (ssize_t)done;
+}
+
 int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length)
 {
-    struct iovec local = {to, length}, remote = {(void *)(uintptr_t)from, length};
+    struct iovec remote = {(void *)(uintptr_t)from, length};
 
     if (length == 0) {
         return 0;
     }
-    ssize_t done = process_vm_readv(tid, &local, 1, &remote, 1, 0);
+    ssize_t done = eg_target_gather(tid, &remote, 1, to, length);
     if (done < 0) {
-        return memory_error(errno);
+        return (int)done;
     }
     return (size_t)done == length ? 0 : -EFAULT;
 }
@@ -41,6 +124,10 @@ int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length)
 int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length)
 {
     struct iovec local = {(void *)(uintptr_t)from, length}, remote = {(void *)(uintptr_t)to, length};
+    if (memory_pipe[0] >= 0) {
+        ssize_t copied = eg_target_is_own(tid) ? copy_by_pipe(remote.iov_base, from, length) : -EACCES;
+        return copied < 0 ? (int)copied : (size_t)copied == length ? 0 : -EFAULT;
+    }
     ssize_t done = process_vm_writev(tid, &local, 1, &remote, 1, 0);
 
     if (done < 0) {
@@ -55,6 +142,9 @@ ssize_t eg_target_gather(int32_t tid, const struct iovec *vectors, size_t count,
 
     if (length == 0 || count == 0) {
         return 0;
+    }
+    if (memory_pipe[0] >= 0) {
+        return gather_by_pipe(tid, to, length, vectors, count);
     }
     ssize_t done = process_vm_readv(tid, &local, 1, vectors, count, 0);
     return done < 0 ? memory_error(errno) : done;
@@ -90,17 +180,17 @@ static int kept_pidfd(eg_targets *targets, int32_t tid, bool fresh)
     if (*pidfd >= 0 && targets->kept[slot].tid == tid && !fresh && !targets->no_thread_pidfds) {
         return *pidfd;
     }
-    if (*pidfd >= 0) {
-        close(*pidfd);
-    }
+    forget(targets, slot);
     *pidfd = open_pidfd(targets, tid);
     targets->kept[slot].tid = tid;
-    targets->kept[slot].tgid = 0;
     return *pidfd;
 }
 
-int eg_target_descriptor(eg_targets *targets, int32_t tid, int descriptor)
+int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int descriptor)
 {
+    if (targets->lender != NULL) {
+        return eg_target_is_own(tid) ? eg_lender_borrow(targets->lender, targets->listener, id, descriptor) : -EACCES;
+    }
     for (int fresh = 0; fresh < 2; fresh++) {
         int pidfd = kept_pidfd(targets, tid, fresh != 0);
         if (pidfd < 0) {
@@ -119,8 +209,10 @@ int eg_target_descriptor(eg_targets *targets, int32_t tid, int descriptor)
 
 void eg_target_sigpipe(eg_targets *targets, int32_t tid)
 {
-    int pidfd = kept_pidfd(targets, tid, false);
-    if (pidfd >= 0) {
+    int pidfd = targets->lender != NULL ? -1 : kept_pidfd(targets, tid, false);
+    if (targets->lender != NULL && eg_target_is_own(tid)) {
+        syscall(SYS_tgkill, getpid(), tid, SIGPIPE);
+    } else if (pidfd >= 0) {
         syscall(SYS_pidfd_send_signal, pidfd, SIGPIPE, NULL, 0);
     }
 }
@@ -173,23 +265,40 @@ bool eg_target_status_read(int32_t tid, eg_target_status *out)
     return out->tgid != 0;
 }
 
+/* Is what was kept for this thread id still about the thread that has it now? */
+static bool is_kept(const eg_targets *targets, size_t slot, int32_t tid)
+{
+    return targets->kept[slot].tid == tid && targets->kept[slot].pidfd >= 0 && !targets->no_thread_pidfds &&
+           (syscall(SYS_pidfd_send_signal, targets->kept[slot].pidfd, 0, NULL, 0) == 0 || errno != ESRCH);
+}
+
+/* The program is the group's: a thread may have a name of its own. */
+static int open_comm(int32_t tgid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/comm", tgid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program[32])
 {
-    char path[64], text[64];
+    char text[64];
     size_t slot = (uint32_t)tid % EG_TARGETS;
-    bool kept = targets->kept[slot].tid == tid && targets->kept[slot].pidfd >= 0;
+    bool kept = is_kept(targets, slot, tid);
 
     *tgid = kept ? targets->kept[slot].tgid : 0;
     *tgid = *tgid != 0 ? *tgid : group_of(tid);
+    /* These files are dear to open: once for each caller. */
+    int comm = kept && targets->kept[slot].comm >= 0 ? targets->kept[slot].comm : *tgid != 0 ? open_comm(*tgid) : -1;
+    ssize_t length = comm < 0 ? -1 : pread(comm, text, sizeof text - 1, 0);
+    text[length < 0 ? 0 : length] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    snprintf(program, 32, "%.31s", text);
     if (kept) {
-        targets->kept[slot].tgid = *tgid; /* status is the dear file: once for each caller */
-    }
-    program[0] = '\0';
-    /* The program is the group's: a thread may have a name of its own. */
-    snprintf(path, sizeof path, "/proc/%d/comm", *tgid);
-    if (*tgid != 0 && read_text(path, text, sizeof text)) {
-        text[strcspn(text, "\n")] = '\0';
-        snprintf(program, 32, "%.31s", text);
+        targets->kept[slot].tgid = *tgid;
+        targets->kept[slot].comm = comm;
+    } else if (comm >= 0) {
+        close(comm);
     }
 }
 

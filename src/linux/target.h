@@ -13,17 +13,32 @@
  * a thread id that is used again is noticed. */
 #define EG_TARGETS 64
 
+struct eg_lender;
+
 typedef struct eg_targets {
     const eg_exempt *exempt;
-    bool no_thread_pidfds; /* before Linux 6.9: nothing is kept */
+    bool no_thread_pidfds;    /* before Linux 6.9: nothing is kept */
+    struct eg_lender *lender; /* not NULL: this process alone can be acted for, through it */
+    int listener;             /* for the lender */
     struct {
         int32_t tid;
         int32_t tgid; /* 0 before it was asked */
         int pidfd;
+        int comm; /* /proc/<tgid>/comm, open: reading it again tells of an exec */
     } kept[EG_TARGETS];
 } eg_targets;
 
 void eg_targets_init(eg_targets *targets, const eg_exempt *exempt);
+
+/* Close all that is kept. */
+void eg_targets_forget(eg_targets *targets);
+
+/* Read memory through a pipe from now on: this process's own, where process_vm_readv is
+ * forbidden. One supervisor a process. 0 / -errno. */
+int eg_target_memory_by_pipe(void);
+
+/* Is it a thread of this process? */
+bool eg_target_is_own(int32_t tid);
 
 /* Copy the caller's memory. 0; -EFAULT where less could be had, -EACCES where it is closed
  * to us (a process that is not dumpable). */
@@ -33,8 +48,9 @@ int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length);
 /* Gather from the caller's vectors: the number of bytes, which may be less; -errno. */
 ssize_t eg_target_gather(int32_t tid, const struct iovec *vectors, size_t count, void *to, size_t length);
 
-/* A descriptor of our own for what the caller's descriptor names; -errno. */
-int eg_target_descriptor(eg_targets *targets, int32_t tid, int descriptor);
+/* A descriptor of our own for what the caller's descriptor names, while its call `id` waits;
+ * -errno, -EACCES where the caller is closed to us. */
+int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int descriptor);
 
 /* Send the calling thread SIGPIPE, as the kernel would have. */
 void eg_target_sigpipe(eg_targets *targets, int32_t tid);

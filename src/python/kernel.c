@@ -2,6 +2,7 @@
 #include "python/kernel.h"
 
 #include "python/entries.h"
+#include "python/kernel_log.h"
 #include "python/refuse.h"
 
 #ifdef __linux__
@@ -18,9 +19,9 @@ static PyObject *counts_dict(const eg_kernel_counts *counts)
 {
     static const eg_kernel_counts none;
     counts = counts == NULL ? &none : counts;
-    return Py_BuildValue("{sKsKsKsKsK}", "judged", count(&counts->judged), "refused", count(&counts->refused),
+    return Py_BuildValue("{sKsKsKsKsKsK}", "judged", count(&counts->judged), "refused", count(&counts->refused),
                          "probes", count(&counts->probes), "probes_elsewhere", count(&counts->probes_elsewhere),
-                         "names_refused", count(&counts->names_refused));
+                         "names_refused", count(&counts->names_refused), "io_uring", count(&counts->rings));
 }
 
 PyObject *eg_kernel_install(PyObject *module, PyObject *unused)
@@ -36,6 +37,9 @@ PyObject *eg_kernel_install(PyObject *module, PyObject *unused)
     }
     /* With the GIL held: two threads that start it at once would make two supervisors. */
     done = eg_kernel_thread_start(state, why);
+    if (done == 0 && eg_kernel_log_start() < 0) {
+        return NULL;
+    }
     return done == 0 ? Py_NewRef(Py_None) : PyUnicode_FromString(why);
 }
 
@@ -43,9 +47,12 @@ PyObject *eg_kernel_posture(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
     PyObject *dict = counts_dict(eg_kernel_counts_get());
-    if (dict != NULL && PyDict_SetItemString(dict, "active", eg_kernel_is_active() ? Py_True : Py_False) < 0) {
+    PyObject *children = dict == NULL ? NULL : PyUnicode_FromString(eg_kernel_children());
+    if (children == NULL || PyDict_SetItemString(dict, "children", children) < 0 ||
+        PyDict_SetItemString(dict, "active", eg_kernel_is_active() ? Py_True : Py_False) < 0) {
         Py_CLEAR(dict);
     }
+    Py_XDECREF(children);
     return dict;
 }
 

@@ -156,7 +156,7 @@ static bool keep(const eg_attempt *attempt, eg_violation *violation)
     return observing;
 }
 
-static void tell_listener(const eg_violation *violation)
+void eg_refuse_tell(uint64_t number)
 {
     PyObject *dict, *listener, *record = NULL, *answer = NULL;
 
@@ -170,7 +170,7 @@ static void tell_listener(const eg_violation *violation)
     }
     listener_runs = true;
     Py_INCREF(listener);
-    record = PyLong_FromUnsignedLongLong(violation->number);
+    record = PyLong_FromUnsignedLongLong(number);
     if (record != NULL) {
         answer = PyObject_CallOneArg(listener, record);
     }
@@ -262,7 +262,7 @@ int eg_refuse(const eg_attempt *given)
     printable(given->host, host, sizeof host);
     shown.host = host;
     bool let_through = keep(attempt, &violation);
-    tell_listener(&violation);
+    eg_refuse_tell(violation.number);
     if (let_through) {
         return 0;
     }

@@ -22,6 +22,9 @@ int eg_refuse(const eg_attempt *attempt);
 /* The same for an endpoint. */
 int eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endpoint);
 
+/* Tell the calling interpreter's listener of a violation. Never fails. */
+void eg_refuse_tell(uint64_t number);
+
 /* The calling interpreter's EgressViolation: borrowed, made on first use, NULL with an
  * exception on failure. No object crosses from one interpreter to another. */
 PyObject *eg_refuse_exception_type(void);

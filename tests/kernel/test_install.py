@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,42 +70,118 @@ print(libc.connect(s.fileno(), address, 16), egressguard.violation_count(), egre
     )
 
 
-OUTER = """
-import ctypes, os, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-def filter_with(number, answer):
-    code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, answer), (6, 0, 0, 0x7fff0000)]
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-    libc.prctl(38, 1, 0, 0, 0)
-    assert libc.prctl(22, 2, ctypes.byref(Program(4, ctypes.addressof(program))), 0, 0) == 0
-filter_with(438, 0x00050001)  # pidfd_getfd: EPERM, as Docker's default profile without CAP_SYS_PTRACE
+JOURNALLED = """
+import ctypes, egressguard, socket, sys
+egressguard.install(); egressguard.install_kernel()
+libc = ctypes.CDLL(None)
+libc.socket(17, 3, 0); libc.socket(2, 3, 255); libc.socket(2, 1, 132)
+s = socket.socket()
+libc.setsockopt(s.fileno(), 0, 4, b"\\x83\\x07\\x04\\0\\0\\0\\0\\0", 8)
+print([(one.route, one.host, one.reason) for one in egressguard.violations()])
+libc.syscall(425, 1, ctypes.create_string_buffer(256)); libc.syscall(-1)
+print(egressguard.violation_count(), egressguard.posture()["kernel"]["io_uring"])
 """
 
 
-def test_where_pidfd_getfd_is_forbidden_it_says_so() -> None:
-    assert (
-        run(
-            OUTER
-            + """
+def test_what_names_no_peer_is_in_the_journal_and_io_uring_is_counted() -> None:
+    """Programs try io_uring unasked and go on without; that is no attempt to reach anybody."""
+    told = [
+        ("socket", "family 17 type 3 protocol 0", "family"),
+        ("socket", "family 2 type 3 protocol 255", "socket-type"),
+        ("socket", "family 2 type 1 protocol 132", "socket-type"),
+        ("setsockopt", "option 4 level 0", "routing"),
+    ]
+    assert run(JOURNALLED) == f"{told}\n4 1\n"
+
+
+LOGGED = """
+import ctypes, logging, os, socket, struct, subprocess, sys, time
 import egressguard
-egressguard.install()
-try: egressguard.install_kernel()
-except egressguard.KernelLayerUnavailable as error: print("pidfd_getfd" in str(error))
-print(egressguard.posture()["kernel"]["active"])
+lines = []
+class Handler(logging.Handler):
+    def emit(self, record): lines.append((record.egress["program"], record.egress["endpoint"], record.egress["kernel"]))
+logging.getLogger("egressguard").addHandler(Handler())
+egressguard.install(); egressguard.install_kernel()
+def attack(last):
+    address = struct.pack("=H", 2) + struct.pack("!H", 443) + socket.inet_aton(f"198.51.100.{last}") + bytes(8)
+    with socket.socket() as s: ctypes.CDLL(None).connect(s.fileno(), address, 16)
+def told(count):
+    end = time.monotonic() + 20
+    while len(lines) < count and time.monotonic() < end: time.sleep(0.01)
+    return [endpoint for _, endpoint, _ in lines]
 """
-        )
-        == "True\nFalse\n"
+
+
+def test_refusals_reach_the_logger() -> None:
+    """Of this process and of what it started, each once, beside those of the Python layer."""
+    code = (
+        LOGGED
+        + """
+attack(1)
+print(told(1))
+subprocess.run(["bash", "-c", "exec 3<>/dev/tcp/198.51.100.2/443"], stderr=subprocess.DEVNULL)
+try: socket.create_connection(("198.51.100.3", 443))
+except egressguard.EgressViolation: pass
+print(sorted(told(3)), lines[1][0] in ("bash", ""), sorted(kernel for _, _, kernel in lines))
+for last in range(4, 54): attack(last)
+print(told(53)[-1], len(set(told(53))))
+time.sleep(0.1)
+print(len(lines), egressguard.violation_count())
+"""
     )
+    endpoints = [f"198.51.100.{last}:443" for last in (1, 2, 3)]
+    assert run(code) == (f"{endpoints[:1]}\n{endpoints} True [False, True, True]\n198.51.100.53:443 53\n53 53\n")
 
 
-def test_where_pidfd_getfd_is_forbidden_run_says_so() -> None:
-    code = OUTER + 'os.execv(sys.executable, [sys.executable, "-m", "egressguard.cli", "run", "--", "echo", "ran"])'
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 125
-    assert "pidfd_getfd" in done.stderr
-    assert done.stdout == ""
+def test_refusals_reach_the_logger_at_the_latest_when_the_process_ends() -> None:
+    """Here the interpreter is held until its end, so that the thread that tells has no chance before."""
+    code = (
+        LOGGED
+        + """
+import atexit
+atexit.unregister(egressguard._egressguard.tell_kernel_refusals)
+atexit.register(lambda: print(len(lines)))
+atexit.register(egressguard._egressguard.tell_kernel_refusals)
+sys.setswitchinterval(1000)
+held = ctypes.PyDLL(None)  # does not let other threads run
+s = socket.socket()
+for port in range(440, 445):
+    address = struct.pack("=H", 2) + struct.pack("!H", port) + socket.inet_aton("198.51.100.1") + bytes(8)
+    held.connect(s.fileno(), address, 16)
+"""
+    )
+    assert run(code) == "5\n"
+
+
+def test_forked_child_tells_nobody_what_its_parent_tells() -> None:
+    code = (
+        LOGGED
+        + """
+attack(1); told(1)
+r, w = os.pipe()
+if os.fork() == 0:
+    attack(2)
+    egressguard._egressguard.tell_kernel_refusals()
+    os.write(w, str(len(lines)).encode())
+    os._exit(0)
+print(os.read(r, 9).decode(), told(2))
+"""
+    )
+    assert run(code) == "1 ['198.51.100.1:443', '198.51.100.2:443']\n"
+
+
+def test_journal_file_has_each_refusal_once(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    code = (
+        LOGGED
+        + f"""
+egressguard.journal_to({str(journal)!r})
+for last in range(1, 31): attack(last)
+"""
+    )
+    run(code)
+    endpoints = [json.loads(line)["endpoint"] for line in journal.read_text().splitlines()]
+    assert sorted(endpoints) == sorted(f"198.51.100.{last}:443" for last in range(1, 31))
 
 
 def test_open_io_uring_is_a_loud_error() -> None:

@@ -181,4 +181,3 @@ tell([timed(call)[:2] for call in (lambda: one.sendto(b"x", (LISTED, 9)), lambda
 """)
         assert [kind for kind, _ in told[:3]] == ["OSError"] * 3
         assert told[3] == 9  # EBADF
-
