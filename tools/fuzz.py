@@ -23,6 +23,13 @@ TARGETS = ROOT / "tests/fuzz"
 WORK = STATE / "fuzz"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-pthread", "-g", "-O1", "-Isrc", "-Itests/fuzz", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+# Sources beside src/core, and flags. `syscall` is the target's, so that nothing is dialled.
+ALSO = {
+    "fuzz_notice": [
+        f"src/linux/{name}.c" for name in ("notice", "hold", "judge", "dial", "send", "control", "unix_way")
+    ]
+}
+LINK = {"fuzz_notice": ["-Wl,--wrap=syscall"]}
 # Whatever one input needs longer than this for, or more memory, is a finding too.
 SECONDS_AN_INPUT = 10
 LARGEST_INPUT = 2048
@@ -52,10 +59,13 @@ def clang() -> str:
 
 
 def build(compiler: str, target: Path) -> Path:
-    """Compile a target together with all of `src/core`."""
+    """Compile a target together with all of `src/core`, and what else it names."""
     program = WORK / target.stem
-    sources = sorted((ROOT / "src/core").glob("*.c"))
-    code, output = logged(f"build-{target.stem}", [compiler, *FLAGS, *SANITIZERS, target, *sources, "-o", program])
+    sources = [*sorted((ROOT / "src/core").glob("*.c")), *(ROOT / name for name in ALSO.get(target.stem, ()))]
+    code, output = logged(
+        f"build-{target.stem}",
+        [compiler, *FLAGS, *SANITIZERS, *LINK.get(target.stem, ()), target, *sources, "-o", program],
+    )
     if code:
         raise Problem(f"{tail(output)}\n{target.name} does not compile")
     return program
