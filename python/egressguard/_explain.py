@@ -23,10 +23,16 @@ NEXT_STEPS = {
 }
 
 
+DNS = 'lookups of listed names need no entry; "{0}" on the list would open every DNS question, a way out for any data'
+
+
 def explain(endpoint: str, allow: Iterable[str] | None) -> dict[str, Any]:
     """Return the verdict as a dict; see `egressguard.explain`."""
     verdict = _egressguard.explain(allow, endpoint)
-    step = NEXT_STEPS.get(verdict["reason"], "there is no entry that opens this").format(endpoint)
+    step = NEXT_STEPS.get(verdict["reason"], "there is no entry that opens this")
+    if verdict["kind"] == "address" and verdict["reason"] in ("not-listed", "port") and endpoint.endswith(":53"):
+        step = DNS
+    step = step.format(endpoint)
     return {"endpoint": endpoint, **verdict, "next_step": None if verdict["allowed"] else step}
 
 

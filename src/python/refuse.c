@@ -2,6 +2,7 @@
  * tell the listener, raise. The first cannot fail, so nothing is lost to the others. */
 #include "python/refuse.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -70,11 +71,24 @@ int eg_refuse_set_listener(PyObject *callable)
                : PyDict_SetItemString(dict, "egressguard.listener", callable);
 }
 
-static const char *next_step(eg_reason reason)
+/* By TCP, or by UDP to whom /etc/resolv.conf does not name: an entry would open every question,
+ * and the questions of listed names need none. */
+static bool dials_a_nameserver(const eg_attempt *attempt)
 {
-    switch (reason) {
+    unsigned char address[16];
+    return attempt->port == 53 &&
+           (inet_pton(AF_INET, attempt->host, address) == 1 || inet_pton(AF_INET6, attempt->host, address) == 1);
+}
+
+static const char *next_step(const eg_attempt *attempt)
+{
+    switch (attempt->reason) {
     case EG_REFUSED_NOT_LISTED:
     case EG_REFUSED_PORT:
+        if (dials_a_nameserver(attempt)) {
+            return "Lookups of listed names need no entry. \"%s\" in install(allow=...) would open every DNS question, "
+                   "a way out for any data.";
+        }
         return "Add \"%s\" to install(allow=...) if this process should reach it.";
     case EG_REFUSED_OWN_ADDRESS:
         return "Add exactly \"%s\" to install(allow=...) if this process should reach it: a name or a CIDR never "
@@ -121,7 +135,7 @@ static PyObject *message_of(const eg_attempt *attempt)
     if (attempt->address != NULL && attempt->address[0] != '\0') {
         snprintf(resolved, sizeof resolved, " [%s]", attempt->address);
     }
-    const char *form = next_step(attempt->reason);
+    const char *form = next_step(attempt);
     const char *place = strstr(form, "%s");
     if (place == NULL) {
         snprintf(step, sizeof step, "%s", form);

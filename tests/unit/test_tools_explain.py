@@ -73,6 +73,15 @@ def test_what_cannot_be_read_is_status_2(arguments: list[str]) -> None:
     assert child.err.startswith("egressguard explain: ")
 
 
+@pytest.mark.parametrize("endpoint", ["203.0.113.53:53", "[2001:db8::53]:53"])
+def test_no_entry_is_proposed_that_would_open_every_dns_question(endpoint: str) -> None:
+    step = egressguard.explain(endpoint, ())["next_step"]
+    assert step.startswith("lookups of listed names need no entry")
+    assert "add" not in step.split()
+    assert egressguard.explain(endpoint.replace(":53", ":54"), ())["next_step"].startswith("add ")
+    assert egressguard.explain("a.example:53", ())["next_step"].startswith("add ")
+
+
 def test_it_is_the_verdict_of_the_guard(tmp_path: Path) -> None:
     """What explain says is what a guarded process meets, endpoint by endpoint."""
     source = """

@@ -66,6 +66,15 @@ FIELDS = {
         ("203.0.113.9", None, None, "gethostbyaddr", "not-listed"),
     ),
     "no name": (tcp(("no host!", 80)), ("no host!", 80, None, "connect", "not-a-name")),
+    "a nameserver": (tcp(("203.0.113.53", 53)), ("203.0.113.53", 53, None, "connect", "not-listed")),
+    "an IPv6 nameserver": (
+        tcp(("2001:db8::53", 53), socket.AF_INET6),
+        ("2001:db8::53", 53, None, "connect", "not-listed"),
+    ),
+    "a name with port 53": (
+        lambda: socket.getaddrinfo("forbidden.example", 53),
+        ("forbidden.example", 53, None, "getaddrinfo", "not-listed"),
+    ),
     "a UNIX path": (tcp("/nowhere/s", socket.AF_UNIX), ("unix:/nowhere/s", None, None, "connect", "unix")),
     "an abstract name": (tcp(b"\0nobody", socket.AF_UNIX), ("unix:@nobody", None, None, "connect", "unix")),
 }
@@ -91,6 +100,11 @@ TEXTS = {
     "a listed name": "refused api.anthropic.com:80 (connect): on the allowlist, but not with this port.\n  Add "
     '"api.anthropic.com:80"',
     "a lookup without a port": 'Add "forbidden.example:PORT" to install(allow=',
+    # Whoever follows the text must not open a tunnel by DNS.
+    "a nameserver": "refused 203.0.113.53:53 (connect): not on the allowlist.\n  Lookups of listed names need no entry. "
+    '"203.0.113.53:53" in install(allow=...) would open every DNS question',
+    "an IPv6 nameserver": 'Lookups of listed names need no entry. "[2001:db8::53]:53" in install(allow=...) would open',
+    "a name with port 53": 'Add "forbidden.example:53" to install(allow=',
     "a UNIX path": "refused unix:/nowhere/s (connect): this UNIX socket is neither on the allowlist nor held by this "
     'program.\n  Add "unix:/nowhere/s" to install(allow=',
 }
