@@ -61,7 +61,7 @@ def temporal(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path
     network.wait_for_port(server, 7233)
     server.wait_for("Temporal Server:")
     write_recipes(folder)
-    for name in ("dials", "flows", "workers", "temporal_scenarios"):
+    for name in ("dials", "flows", "workers", "temporal_scenarios", "temporal_kernel"):
         shutil.copy(HERE / "consumertools" / f"{name}.py", folder)
     return folder
 
@@ -70,3 +70,9 @@ def temporal(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path
 def temporal_scenario(network: Network, temporal: Path) -> Callable[[str], Any]:
     """Return what runs a scenario of `temporal_scenarios.py` in a worker process, and returns what that told."""
     return lambda name: network.python(temporal / "temporal_scenarios.py", name).last()
+
+
+@pytest.fixture
+def temporal_kernel(network: Network, temporal: Path) -> Any:
+    """Return what `temporal_kernel.py` told."""
+    return network.python(temporal / "temporal_kernel.py").last()

@@ -20,6 +20,16 @@ def test_the_core_dials_by_itself(temporal_scenario: Scenario) -> None:
     assert told == {"refused": 0, "python": "loopback"}
 
 
+def test_the_kernel_layer_judges_the_core(temporal_kernel: Any) -> None:
+    if "unavailable" in temporal_kernel:
+        pytest.skip(f"no kernel layer here: {temporal_kernel['unavailable']}")
+    assert temporal_kernel["python alone"] == "connected"
+    assert temporal_kernel["both"] != "connected", temporal_kernel
+    told = {tuple(one) for one in temporal_kernel["found"]}
+    assert ("127.0.0.1", 7233, "loopback", True) in told, temporal_kernel
+    assert {port for _, port, _, _ in told} == {7233}, temporal_kernel
+
+
 def test_a_refused_activity_is_not_tried_again(temporal_scenario: Scenario) -> None:
     for name, told in temporal_scenario("activities").items():
         assert (told["type"], told["non_retryable"], told["details"]) == ("EgressViolation", True, REFUSED), (
