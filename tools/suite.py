@@ -21,6 +21,10 @@ from tools.steps import Steps, logged, side_by_side
 EVERYWHERE = ("unit", "adversarial")  # on every interpreter
 # On the newest: they test the machine and other programs.
 ONCE = ("strength", "kernel", "lab", "integration", "catalogue")
+# The assertion on Temporal's workers lives where ADR-0006 says, and runs where Temporal is installed.
+ALSO = {
+    "integration": ("tests/adversarial/test_egress_guard_thread_isolation.py::test_no_temporal_worker_gets_the_flag",)
+}
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
@@ -33,8 +37,9 @@ for path in (egressguard.__file__, extension.__file__):
 
 
 def folders(names: tuple[str, ...]) -> list[str]:
-    """Return the test folders of these names that hold tests."""
-    return [f"tests/{name}" for name in names if any((ROOT / "tests" / name).rglob("test_*.py"))]
+    """Return the test folders of these names that hold tests, and what runs with them from elsewhere."""
+    held = [name for name in names if any((ROOT / "tests" / name).rglob("test_*.py"))]
+    return [f"tests/{name}" for name in held] + [test for name in held for test in ALSO.get(name, ())]
 
 
 def left_out() -> str:

@@ -48,10 +48,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "unshare": (lambda: found("unshare") and found("setpriv"), ("util-linux",)),
     "nginx": (lambda: found("nginx"), ("nginx",)),
     "dnsmasq": (lambda: found("dnsmasq"), ("dnsmasq-base",)),
+    "systemd-analyze": (lambda: found("systemd-analyze"), ("systemd",)),
     "nft": (lambda: found("nft"), ("nftables",)),
 }
 BUILD = ("compiler",)
-CHECKS = ("compiler", "cmocka", "cppcheck", "nft")  # the last reads what `egressguard export` writes
+CHECKS = ("compiler", "cmocka", "cppcheck", "nft", "systemd-analyze")  # the last two read what `export` writes
 LABORATORY = ("ip", "unshare", "nginx", "dnsmasq")  # what tests/lab starts in namespaces of its own
 
 

@@ -266,3 +266,41 @@ def test_it(egress_test_loopback):
     assert count_accepted(listener) == 0
 """,
     )
+
+
+# ---- phase 9: real workers of a real Temporal server, in the environment of the integration tests ----
+
+WORKERS = """
+def test_no_worker_thread_gets_the_flag(egress_test_loopback):
+    assert word(dials.by_socket) == "done"
+    told = in_a_thread(run_everything("own-thread"))
+    assert word(dials.by_socket) == "done"  # nor does a worker close it for the test
+    assert told == [(name, "EgressViolation", True) for name in list(EVERYTHING) * 3], told
+
+
+def test_nothing_leaks_from_one_workflow_to_the_next(egress_test_loopback):
+    async def run():
+        client = await Client.connect(SERVER)
+        one = {"activity_executor": ClosedThreads(1), "workflow_task_executor": ClosedThreads(1), "max_cached_workflows": 0}
+        two = {"activity_executor": ClosedThreads(2), "workflow_task_executor": ClosedThreads(2)}
+        async with worker(client, "one", **one), worker(client, "two", **two):
+            sums = [ended(client, queue, flows.Sums.run, [1, 2, 3], "") for queue in ("one", "two") for _ in range(2)]
+            dial = [ended(client, queue, *EVERYTHING[name]) for queue in ("one", "two") for name in EVERYTHING]
+            return await asyncio.gather(*sums), await asyncio.gather(*dial)
+
+    sums, dialled = in_a_thread(run())
+    assert [one["result"] for one in sums] == [14] * 4, sums
+    assert [one["type"] for one in dialled] == ["EgressViolation"] * 6, dialled
+"""
+
+
+def test_no_temporal_worker_gets_the_flag(request: pytest.FixtureRequest) -> None:
+    """Activities and workflow tasks are refused while the test holds the flag, and nothing leaks between workflows."""
+    reason = "temporalio and its server are in the environment of `./dev integration`, which runs this test too"
+    pytest.importorskip("temporalio", reason=reason)
+    from consumertools import temporal_projects
+
+    network, temporal, project = map(request.getfixturevalue, ("network", "temporal", "project"))
+    run = temporal_projects.run(network, temporal, project, WORKERS)
+    expected = {"test_no_worker_thread_gets_the_flag", "test_nothing_leaks_from_one_workflow_to_the_next"}
+    assert run.outcomes == dict.fromkeys(expected, "passed"), run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +12,13 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lab"), str(HERE / "consumertools")]
 
-import children  # noqa: E402  the line above makes it importable
-from consumertools import laboratory  # noqa: E402
+from consumertools import laboratory  # noqa: E402  the line above makes it importable
+from consumertools.fixtures import network, project, temporal  # noqa: E402
 from consumertools.network import Network  # noqa: E402
-from consumertools.project import Project  # noqa: E402
-from consumertools.recipes import write_recipes  # noqa: E402
 
 from labtools.lab import Lab  # noqa: E402
+
+__all__ = ["network", "project", "temporal"]  # fixtures
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,41 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("integration")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Return an empty project with this repository's own conftest.py."""
-    return Project(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def network() -> Iterator[Network]:
-    """Return a network with nothing but `lo`, which servers and clients enter: nothing can leave the machine."""
-    command = children.namespace()
-    if not command:
-        pytest.skip("this machine gives no network namespace: unshare -Urn and unshare -n both fail")
-    own = Network(command)
-    yield own
-    own.close()
-
-
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Return the laboratory: what leaves is seen on a real wire, and no packet reaches the machine's own network."""
     yield from laboratory.opened()
-
-
-@pytest.fixture(scope="session")
-def temporal(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run a Temporal server in the network; return a folder with what its workers import."""
-    folder = tmp_path_factory.mktemp("temporal")
-    program = Path(sys.executable).with_name("temporal")
-    server = network.start(folder, program, "server", "start-dev", "--headless", "--log-level", "error")
-    network.wait_for_port(server, 7233)
-    server.wait_for("Temporal Server:")
-    write_recipes(folder)
-    for name in ("dials", "flows", "workers", "temporal_scenarios", "temporal_kernel"):
-        shutil.copy(HERE / "consumertools" / f"{name}.py", folder)
-    return folder
 
 
 @pytest.fixture

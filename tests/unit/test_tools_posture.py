@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import pty
@@ -38,9 +39,15 @@ def test_it_says_what_the_operating_system_says() -> None:
     assert machine["network_namespace"] == os.readlink("/proc/self/ns/net")
     assert f"NoNewPrivs:\t{int(machine['no_new_privileges'])}" in status
     assert machine["seccomp"] in ("off", "strict", "filter")
-    for word in ("landlock", "io_uring", "yama"):
-        assert isinstance(machine[word], str)
-        assert machine[word]
+    for word, path, missing in (
+        ("io_uring", "io_uring_disabled", "this kernel has no switch"),
+        ("yama", "yama/ptrace_scope", "absent"),
+    ):
+        setting = Path("/proc/sys/kernel", path)
+        assert machine[word].startswith(setting.read_text().strip() if setting.exists() else missing)
+    assert machine["landlock"] in ("on", "off") or "cannot be read" in machine["landlock"]
+    version = ctypes.CDLL(None).syscall(444, None, 0, 1)  # landlock_create_ruleset(2) asked for its version
+    assert machine["landlock_abi"] == (version if version > 0 else None)
     assert set(machine["packet_filters"]) == {"nftables", "iptables", "ip6tables"}
 
 
