@@ -12,7 +12,9 @@ from setuptools.command.build_ext import build_ext
 
 LINUX = sys.platform == "linux"
 SANITIZE = os.environ.get("EGRESSGUARD_SANITIZE", "")  # for example "address,undefined"
-COMMON = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-pthread"]
+# The debugging information names no folder of this machine: a wheel built elsewhere is the same file.
+PLACE = f"-ffile-prefix-map={Path.cwd()}=."
+COMMON = ["-std=c11", "-D_GNU_SOURCE=1", "-fvisibility=hidden", "-pthread", PLACE]
 FORTIFY = "-Wp,-U_FORTIFY_SOURCE,-D_FORTIFY_SOURCE=3"  # -Wp, as distributions predefine a weaker level that way
 HARDENED = ["-O2", "-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection=full", FORTIFY]
 SANITIZED = ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all", f"-fsanitize={SANITIZE}"]

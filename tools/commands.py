@@ -12,7 +12,7 @@ from tools import suite, system
 from tools.environments import Environment, alone, set_up
 from tools.interpreters import Interpreter, choose
 from tools.lint import lint
-from tools.project import LOGS, ROOT, STATE, Problem, copy_of_tree, environment_variables
+from tools.project import LOGS, ROOT, STATE, Problem, commit_time, copy_of_tree, environment_variables
 from tools.steps import Steps, end_all, logged, tail
 
 HELP = """usage: ./dev COMMAND [arguments]
@@ -125,12 +125,13 @@ def check(_: list[str]) -> int:
 def build(_: list[str]) -> int:
     """Build the sdist, and the wheel from it, in dist/ with an isolated build: what a publisher would do."""
     [environment] = ready("test", ("lint",), system.BUILD)
+    dated = {**environment_variables(network=True), "SOURCE_DATE_EPOCH": commit_time()}
     with alone():
         shutil.rmtree(ROOT / "dist", ignore_errors=True)
         tree = copy_of_tree(STATE / "build" / "publish")
         for source, target in ((tree, ROOT / "dist"), (tree / "codegenie", ROOT / "dist")):
             command = [environment.python, "-m", "build", "--outdir", target, source]
-            code, output = logged(f"build-{source.name}", command, variables=environment_variables(network=True))
+            code, output = logged(f"build-{source.name}", command, variables=dated)
             if code:
                 raise Problem(f"{tail(output)}\nbuild failed; its log is in {LOGS}")
         shutil.rmtree(tree)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ REPORTS = STATE / "reports"
 # What decides the content of the installed package. Tests and documents are not in it: editing them rebuilds nothing.
 PACKAGE_INPUTS = ("pyproject.toml", "setup.py", "MANIFEST.in", "LICENSE", "src", "python")
 CODEGENIE_INPUTS = ("codegenie",)
+
+KNOWN_TIME = "1577836800"  # 2020: where there is no repository to ask
 
 NOT_SOURCE = {"__pycache__", "build", "dist", "node_modules"}
 
@@ -66,6 +69,12 @@ def copy_of_tree(target: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
     return target
+
+
+def commit_time() -> str:
+    """Return the time of the last commit: what the files of a wheel are dated with (reproducible-builds.org)."""
+    ask = ["git", "log", "-1", "--format=%ct"] if shutil.which("git") is not None else ["true"]
+    return subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or KNOWN_TIME
 
 
 def environment_variables(network: bool = False) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Callable
 
 from tools.environments import extras_of
-from tools.project import ROOT, STATE, Problem, copy_of_tree, environment_variables
+from tools.project import ROOT, STATE, Problem, commit_time, copy_of_tree, environment_variables
 from tools.sbom import document, names_in
 from tools.steps import Steps, logged, tail
 
@@ -29,15 +29,8 @@ HOME = STATE / "supply"
 PINS = ROOT / "requirements"
 EXTRAS = ("test", "lint", "bench", "integration")  # `test` first: the others agree with it
 BUILD_REQUIREMENTS = "setuptools>=77.0.3\n"
-KNOWN_TIME = "1577836800"  # 2020: where there is no repository to ask
 # What auditwheel may name: the C library, which a manylinux tag stands for.
 LIBRARIES = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"}
-
-
-def commit_time() -> str:
-    """Return the time of the last commit: what the files of a wheel are dated with (reproducible-builds.org)."""
-    asked = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or KNOWN_TIME
 
 
 def build(name: str, **changes: str) -> Path:
@@ -46,12 +39,7 @@ def build(name: str, **changes: str) -> Path:
     target = HOME / f"{name.partition('/')[0]}-wheel"
     shutil.rmtree(target, ignore_errors=True)
     pip = [sys.executable, "-I", "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
-    variables = {
-        **environment_variables(),
-        "SOURCE_DATE_EPOCH": commit_time(),
-        "CFLAGS": f"-ffile-prefix-map={tree}=.",
-        **changes,
-    }
+    variables = {**environment_variables(), "SOURCE_DATE_EPOCH": commit_time(), **changes}
     code, output = logged(f"supply-{target.name}", [*pip, "-w", target, tree], variables=variables)
     if code:
         raise Problem(f"{tail(output)}\nthe wheel does not build")

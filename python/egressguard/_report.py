@@ -34,6 +34,8 @@ _told: dict[tuple[object, ...], itertools.count[int]] = {}  # how often the same
 
 def report(number: int) -> None:
     """Tell of one violation. The guard calls it once for each, and never while it runs already in the same thread."""
+    if not logger:  # type: ignore[truthy-bool]  # a finalizer dials, and this module was emptied before it ran
+        return
     if not files and not logger.isEnabledFor(logging.ERROR):
         return
     record = _egressguard.violation(number)

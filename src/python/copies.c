@@ -3,7 +3,9 @@
 #include "python/copies.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,41 +36,43 @@ static int collect(struct dl_phdr_info *info, size_t size, void *data)
 
 /* Does the object itself, not one that it depends on, bring the module, and is it another
  * object than the genuine one? */
-static bool is_copy(const char *name, const void *genuine_base)
+static eg_copies look_at(const char *name, const void *genuine_base)
 {
     Dl_info info;
-    bool copy = false;
+    eg_copies found = EG_COPIES_NONE;
+
+    errno = 0;
     /* Nothing is loaded by this; the main program is the one without a name. */
     void *handle = dlopen(name[0] == '\0' ? NULL : name, RTLD_NOLOAD | RTLD_LAZY);
-
-    if (handle == NULL) {
-        return false;
+    if (handle == NULL) { /* the kernel's own object has no file; anything else is there */
+        return errno == ENOMEM ? EG_COPIES_UNKNOWN : EG_COPIES_NONE;
     }
     void *init = dlsym(handle, "PyInit__socket");
-    if (init != NULL && dladdr(init, &info) != 0) {
-        copy = info.dli_fbase != genuine_base;
+    if (init != NULL && dladdr(init, &info) != 0 && info.dli_fbase != genuine_base) {
+        found = EG_COPIES_LOADED;
     }
     dlclose(handle);
-    return copy;
+    return found;
 }
 
-bool eg_copies_are_loaded(const void *genuine)
+eg_copies eg_copies_look(const void *genuine)
 {
     object_names *objects = calloc(1, sizeof *objects);
     Dl_info info;
-    bool copies = true;
 
     if (objects == NULL || dladdr(genuine, &info) == 0) {
         free(objects);
-        return true;
+        return EG_COPIES_UNKNOWN;
     }
     dl_iterate_phdr(collect, objects);
-    copies = objects->lost;
+    eg_copies found = objects->lost ? EG_COPIES_UNKNOWN : EG_COPIES_NONE;
     for (size_t i = 0; i < objects->count; i++) {
-        copies = copies || is_copy(objects->names[i], info.dli_fbase);
+        if (found == EG_COPIES_NONE) {
+            found = look_at(objects->names[i], info.dli_fbase);
+        }
         free(objects->names[i]);
     }
     free(objects);
     dlerror(); /* what was not found is no error of anybody else */
-    return copies;
+    return found;
 }

@@ -106,12 +106,18 @@ int eg_interpose_find(void)
     if (check_one_object() < 0) {
         goto done;
     }
-    if (eg_copies_are_loaded(eg_swaps[EG_ROUTE_CONNECT].definition)) {
+    switch (eg_copies_look(eg_swaps[EG_ROUTE_CONNECT].definition)) {
+    case EG_COPIES_NONE:
+        done = 0;
+        break;
+    case EG_COPIES_LOADED:
         PyErr_SetString(PyExc_RuntimeError,
                         "egressguard cannot install: a second copy of the socket module was loaded earlier");
-        goto done;
+        break;
+    default:
+        PyErr_SetString(PyExc_RuntimeError, "egressguard cannot install: the loaded objects could not be searched for "
+                                            "a second copy of the socket module (out of memory?)");
     }
-    done = 0;
 done:
     Py_DECREF(module);
     return done;
@@ -172,22 +178,27 @@ static PyObject *own_dict(PyObject *type)
  * the classes that bring native methods are told from those that only carry one around. */
 bool eg_interpose_owns(PyObject *socket)
 {
-    PyObject *bases = Py_TYPE(socket)->tp_mro;
+    PyObject *bases = Py_TYPE(socket)->tp_mro, *name = PyUnicode_InternFromString("connect");
     bool owns = false;
 
+    if (name == NULL) {
+        PyErr_Clear(); /* no memory to look: the caller answers with a refusal */
+        return false;
+    }
     for (Py_ssize_t i = 0; bases != NULL && i < PyTuple_GET_SIZE(bases); i++) {
         PyObject *base = PyTuple_GET_ITEM(bases, i);
         PyObject *dict = PyType_Check(base) ? own_dict(base) : NULL;
-        PyObject *method = dict == NULL ? NULL : PyDict_GetItemString(dict, "connect");
+        PyObject *method = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
         if (method == NULL || !Py_IS_TYPE(method, &PyMethodDescr_Type) ||
             (PyObject *)PyDescr_TYPE(method) != base) {
             continue;
         }
-        if (((PyMethodDescrObject *)method)->d_method != eg_swaps[EG_ROUTE_CONNECT].definition) {
-            return false;
+        owns = ((PyMethodDescrObject *)method)->d_method == eg_swaps[EG_ROUTE_CONNECT].definition;
+        if (!owns) {
+            break;
         }
-        owns = true;
     }
+    Py_DECREF(name);
     return owns;
 }
 

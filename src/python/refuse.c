@@ -11,6 +11,7 @@
 
 /* A listener that itself dials is refused like anybody, but not told again. */
 static _Thread_local bool listener_runs;
+static const char listener_name[] = "egressguard.listener";
 
 static PyObject *interpreter_dict(void)
 {
@@ -19,6 +20,33 @@ static PyObject *interpreter_dict(void)
         PyErr_SetString(PyExc_RuntimeError, "egressguard: the interpreter is shutting down");
     }
     return dict;
+}
+
+/* What the interpreter's dict keeps under a name: borrowed, NULL without an exception where
+ * there is nothing. PyDict_GetItemString() takes an allocation that fails for that, and what
+ * is there would be made a second time and replaced. */
+static PyObject *kept_in(PyObject *dict, const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name), *found = NULL;
+
+    if (key != NULL) {
+        found = PyDict_GetItemWithError(dict, key);
+        Py_DECREF(key);
+    }
+    return found;
+}
+
+/* Keep it under a name unless something is there already, whatever another thread did while
+ * this one made it: what is kept now, borrowed. */
+static PyObject *keep_in(PyObject *dict, const char *name, PyObject *value)
+{
+    PyObject *key = PyUnicode_FromString(name), *kept = NULL;
+
+    if (key != NULL) {
+        kept = PyDict_SetDefault(dict, key, value);
+        Py_DECREF(key);
+    }
+    return kept;
 }
 
 PyDoc_STRVAR(violation_doc,
@@ -39,8 +67,8 @@ PyObject *eg_refuse_exception_type(void)
     if (dict == NULL) {
         return NULL;
     }
-    type = PyDict_GetItemString(dict, key);
-    if (type != NULL) {
+    type = kept_in(dict, key);
+    if (type != NULL || PyErr_Occurred()) {
         return type;
     }
     members = Py_BuildValue("{sOsOsOsOsOsO}", "host", Py_None, "port", Py_None, "address", Py_None, "route", Py_None,
@@ -53,9 +81,9 @@ PyObject *eg_refuse_exception_type(void)
     if (type == NULL) {
         return NULL;
     }
-    int stored = PyDict_SetItemString(dict, key, type);
+    PyObject *kept = keep_in(dict, key, type);
     Py_DECREF(type); /* the dict keeps it as long as the interpreter lives */
-    return stored < 0 ? NULL : type;
+    return kept;
 }
 
 int eg_refuse_set_listener(PyObject *callable)
@@ -66,9 +94,7 @@ int eg_refuse_set_listener(PyObject *callable)
     }
     /* The first one stays: a second execution of the package (a sandbox's, a reload's) would
      * silence the journal files and the log of the first. */
-    return PyDict_GetItemString(dict, "egressguard.listener") != NULL
-               ? 0
-               : PyDict_SetItemString(dict, "egressguard.listener", callable);
+    return keep_in(dict, listener_name, callable) == NULL ? -1 : 0;
 }
 
 /* By TCP, or by UDP to whom /etc/resolv.conf does not name: an entry would open every question,
@@ -178,7 +204,10 @@ void eg_refuse_tell(uint64_t number)
         return;
     }
     dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    listener = dict == NULL ? NULL : PyDict_GetItemString(dict, "egressguard.listener");
+    listener = dict == NULL ? NULL : kept_in(dict, listener_name);
+    if (listener == NULL && PyErr_Occurred()) {
+        PyErr_WriteUnraisable(NULL); /* no memory to look for it: the refusal goes on */
+    }
     if (listener == NULL || listener == Py_None) {
         return;
     }

@@ -110,7 +110,7 @@ def is_for_want_of_memory(error: BaseException) -> bool:
     if type(error) is SystemError:  # CPython 3.13 lost the exception while it built a traceback; int("x") does the same
         return "without exception set" in str(error)
     if type(error) is RuntimeError:  # install() says which step failed, and enforces nothing
-        return str(error).startswith("egressguard cannot install")
+        return str(error).startswith("egressguard cannot install") and "was loaded earlier" not in str(error)
     return isinstance(error, OSError) and "emory" in str(error)  # the C library's words
 
 
