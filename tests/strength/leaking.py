@@ -18,8 +18,9 @@ import egressguard
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-SECONDS = 0.4  # for one case: those that ask the C library make fewer calls
-SLOW = {"posture": 4, "posture_to": 4}  # times as long: so much passes through them that free lists grow for long
+SECONDS = 0.3  # for one case: those that ask the C library make fewer calls
+SLOW = {"posture": 3, "posture_to": 3}  # times as long: so much passes through them that free lists grow for long
+WINDOWS = 12  # a cache fills once, and ever more slowly; a leak goes on
 FEW = 1000  # with fewer calls than that, half a block a call is chance
 WARM_UP = 3000  # beyond a lap of the journal's ring
 
@@ -89,7 +90,7 @@ def main(group: str, calls: int) -> None:
         repeat(call, WARM_UP, seconds)
         counts = [sys.getrefcount(one) for one in leak_cases.ARGUMENTS]
         made, grown = measured(call, calls, seconds)
-        for _ in range(4):  # a cache fills once, a leak goes on
+        for _ in range(WINDOWS):
             made, grown = measured(call, calls, seconds) if grown else (made, grown)
         now = [sys.getrefcount(one) for one in leak_cases.ARGUMENTS]
         moved = [

@@ -121,7 +121,7 @@ FRESH = "import egressguard; egressguard.install(); import sys; sys.exit(42)"
 
 @pytest.mark.timeout(600)
 def test_a_fresh_process_imports_and_installs() -> None:
-    """10,000 of them in `./dev stress`."""
-    for number in range(200):
+    """10,000 of them in `./dev stress fresh`."""
+    for number in range(100 * SCALE):
         child = children.python(FRESH)
         assert (child.code, child.err) == (ENDED, ""), f"process {number}: {child.code}\n{child.err}"
