@@ -231,12 +231,33 @@ void eg_refuse_tell(uint64_t number)
     listener_runs = false;
 }
 
-static int set_member(PyObject *violation, const char *name, PyObject *value)
+/* The names of a violation's members, made once for each interpreter: borrowed tuple. */
+static PyObject *member_names(void)
+{
+    static const char key[] = "egressguard.members";
+    PyObject *dict = interpreter_dict(), *names = dict == NULL ? NULL : kept_in(dict, key);
+
+    if (names != NULL || PyErr_Occurred()) {
+        return names;
+    }
+    names = Py_BuildValue("(ssssss)", "host", "port", "address", "route", "reason", "number");
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        PyUnicode_InternInPlace(&((PyTupleObject *)names)->ob_item[i]);
+    }
+    if (names == NULL) {
+        return NULL;
+    }
+    PyObject *kept = keep_in(dict, key, names);
+    Py_DECREF(names); /* the dict keeps it */
+    return kept;
+}
+
+static int set_member(PyObject *violation, PyObject *names, Py_ssize_t at, PyObject *value)
 {
     if (value == NULL) {
         return -1;
     }
-    int done = PyObject_SetAttrString(violation, name, value);
+    int done = PyObject_SetAttr(violation, PyTuple_GET_ITEM(names, at), value);
     Py_DECREF(value);
     return done;
 }
@@ -259,8 +280,9 @@ static PyObject *port_or_none(int port)
 static void raise_violation(const eg_attempt *attempt, uint64_t number)
 {
     PyObject *message = NULL, *violation = NULL, *type = eg_refuse_exception_type();
+    PyObject *names = type == NULL ? NULL : member_names();
 
-    if (type == NULL) {
+    if (names == NULL) {
         return;
     }
     message = message_of(attempt);
@@ -272,12 +294,12 @@ static void raise_violation(const eg_attempt *attempt, uint64_t number)
     if (violation == NULL) {
         return;
     }
-    if (set_member(violation, "host", text_of(attempt->host)) == 0 &&
-        set_member(violation, "port", port_or_none(attempt->port)) == 0 &&
-        set_member(violation, "address", text_or_none(attempt->address)) == 0 &&
-        set_member(violation, "route", text_of(eg_route_name(attempt->route))) == 0 &&
-        set_member(violation, "reason", text_of(eg_reason_word(attempt->reason))) == 0 &&
-        set_member(violation, "number", PyLong_FromUnsignedLongLong(number)) == 0) {
+    if (set_member(violation, names, 0, text_of(attempt->host)) == 0 &&
+        set_member(violation, names, 1, port_or_none(attempt->port)) == 0 &&
+        set_member(violation, names, 2, text_or_none(attempt->address)) == 0 &&
+        set_member(violation, names, 3, text_of(eg_route_name(attempt->route))) == 0 &&
+        set_member(violation, names, 4, text_of(eg_reason_word(attempt->reason))) == 0 &&
+        set_member(violation, names, 5, PyLong_FromUnsignedLongLong(number)) == 0) {
         PyErr_SetObject(type, violation);
     }
     Py_DECREF(violation);
