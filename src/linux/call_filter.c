@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 #define NOTIFY 0x7fc00000u
 #define REFUSE(error) (SECCOMP_RET_ERRNO | (unsigned)(error))
 #define PROTOCOL_MPTCP 262
+#define QUESTION_MIN 17u  /* header, one letter, type and class */
+#define QUESTION_MAX 330u /* header, 255 bytes of name, type and class, OPT with NSID and a cookie */
 #define SECCOMP_IOCTL_TYPE 0x2100u /* '!' in bits 8 to 15: nothing but seccomp uses it */
 
 static void emit(eg_filter *filter, unsigned code, unsigned operand, size_t if_true, size_t if_false)
@@ -95,16 +98,23 @@ static void simple_block(eg_filter *filter, long number, unsigned answer)
     give(filter, answer);
 }
 
-/* Without a destination the message stays on a connection that was judged. */
+/* Without a destination the message stays on a connection that was judged. Only what could be
+ * a DNS question of a resolver that looks at the source of answers is looked at (question.c):
+ * one flag, and no longer than any question that eg_dns_read_query takes. */
 static void sendto_block(eg_filter *filter)
 {
     size_t block = begin_block(filter, SYS_sendto);
     load(filter, low_word(4));
-    when_equal(filter, 0, 0, 5);
+    when_equal(filter, 0, 0, 10);
     load(filter, low_word(4) + 4);
-    when_equal(filter, 0, 0, 3);
+    when_equal(filter, 0, 0, 8);
     load(filter, low_word(3));
-    emit(filter, BPF_JMP | BPF_JSET | BPF_K, EG_MSG_FASTOPEN, 2, 0);
+    emit(filter, BPF_JMP | BPF_JSET | BPF_K, EG_MSG_FASTOPEN, 7, 0);
+    when_equal(filter, MSG_NOSIGNAL, 0, 4);
+    load(filter, low_word(2));
+    emit(filter, BPF_JMP | BPF_JGE | BPF_K, QUESTION_MIN, 0, 2);
+    emit(filter, BPF_JMP | BPF_JGT | BPF_K, QUESTION_MAX, 1, 0);
+    give(filter, NOTIFY);
     give(filter, ALLOW);
     give(filter, NOTIFY);
     give(filter, REFUSE(EOPNOTSUPP));
@@ -140,11 +150,16 @@ static void socket_block(eg_filter *filter)
     end_block(filter, block);
 }
 
-/* The options of eg_verdict_for_option, as a filter says them; tests/kernel asks for each of both. */
+/* The options of eg_verdict_for_option, as a filter says them; tests/kernel asks for each of both.
+ * And UDP_CORK: with it another thread could add to a question that was judged. */
 static void setsockopt_block(eg_filter *filter)
 {
     size_t block = begin_block(filter, SYS_setsockopt);
     load(filter, low_word(1));
+    when_equal(filter, IPPROTO_UDP, 0, 3);
+    load(filter, low_word(2));
+    when_equal(filter, UDP_CORK, 0, 21);
+    give(filter, REFUSE(EACCES));
     when_equal(filter, IPPROTO_IP, 0, 8);
     load(filter, low_word(2));
     when_equal(filter, 4, 18, 0);  /* IP_OPTIONS */

@@ -67,6 +67,13 @@ static eg_exchange *take_exchange(eg_stub *stub)
     return NULL;
 }
 
+static bool send_all(const eg_supervisor *supervisor, const eg_exchange *exchange, const uint8_t *bytes, size_t length)
+{
+    struct iovec vector = {(void *)(uintptr_t)bytes, length};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    return eg_exempt_sendmsg(supervisor->exempt, exchange->socket, &message, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
 /* Start the question at the nameserver. NULL where that cannot be. */
 static eg_exchange *begin(eg_supervisor *supervisor, const eg_endpoint *nameserver, const eg_dns_question *asked,
                           const uint8_t *query, size_t length)
@@ -95,15 +102,14 @@ static eg_exchange *begin(eg_supervisor *supervisor, const eg_endpoint *nameserv
     }
     exchange->step = EG_EXCHANGE_UDP;
     supervisor->stub->busy++;
-    if (send(exchange->socket, exchange->query + 2, length, MSG_NOSIGNAL) != (ssize_t)length) {
+    if (!send_all(supervisor, exchange, exchange->query + 2, length)) {
         eg_exchange_end(supervisor, exchange);
         return NULL;
     }
     return exchange;
 }
 
-/* May this question leave? Fills `decision` for a name of the list. */
-static eg_reason judge_question(const eg_state *state, const eg_dns_question *asked, eg_name_decision *decision)
+eg_reason eg_stub_judge_question(const eg_state *state, const eg_dns_question *asked, eg_name_decision *decision)
 {
     eg_address address;
 
@@ -138,7 +144,7 @@ void eg_stub_ask(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t
         }
         return;
     }
-    eg_reason reason = judge_question(supervisor->state, &asked, &decision);
+    eg_reason reason = eg_stub_judge_question(supervisor->state, &asked, &decision);
     if (reason != EG_ALLOWED) {
         if (reason != EG_REFUSED_NAME) {
             eg_judge_refuse_name(supervisor, asker->tid, reason, asked.name.text);
@@ -169,7 +175,7 @@ bool eg_stub_look_up(eg_supervisor *supervisor, eg_work *work, const eg_endpoint
     eg_name_decision decision;
 
     if (!eg_dns_read_query(query, length, &asked) ||
-        judge_question(supervisor->state, &asked, &decision) != EG_ALLOWED || decision.kind != EG_NAME_LISTED) {
+        eg_stub_judge_question(supervisor->state, &asked, &decision) != EG_ALLOWED || decision.kind != EG_NAME_LISTED) {
         return false;
     }
     eg_exchange *exchange = begin(supervisor, nameserver, &asked, query, length);
@@ -280,8 +286,7 @@ void eg_exchange_ready(eg_supervisor *supervisor, eg_exchange *exchange)
         }
         return;
     case EG_EXCHANGE_TCP_CONNECT:
-        length = (ssize_t)exchange->query_length + 2;
-        if (send(exchange->socket, exchange->query, (size_t)length, MSG_NOSIGNAL) != length) {
+        if (!send_all(supervisor, exchange, exchange->query, exchange->query_length + 2)) {
             finish(supervisor, exchange, NULL, 0, EG_DNS_SERVFAIL);
             return;
         }

@@ -9,6 +9,7 @@
 #include "linux/dial.h"
 #include "linux/judge.h"
 #include "linux/notice.h"
+#include "linux/question.h"
 #include "linux/send.h"
 
 #define STATUS_READS_MAX 64 /* a tick: reading /proc for a thousand callers would stall the rest */
@@ -18,6 +19,8 @@ static void answer(const eg_supervisor *supervisor, uint64_t id, eg_outcome outc
     struct seccomp_notif_resp response = {.id = id, .val = outcome.value, .error = -outcome.error};
     if (outcome.error != 0) {
         response.val = 0;
+    } else if (outcome.proceeds) {
+        response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     }
     /* ENOENT: the caller was killed meanwhile. */
     eg_exempt_ioctl(supervisor->exempt, supervisor->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -39,6 +42,7 @@ static eg_outcome run(eg_supervisor *supervisor, eg_work *work)
 
 static void release(eg_supervisor *supervisor, eg_work *work)
 {
+    eg_question_end(supervisor, work);
     if (work->socket >= 0) {
         if (work->in_use) {
             /* The caller still has the socket, so closing ours would not end the watch. */
@@ -80,6 +84,12 @@ static void end_early(eg_supervisor *supervisor, eg_work *work, int error)
     release(supervisor, work);
 }
 
+/* By edges: what is ready and still has to wait must not spin. */
+static uint32_t events_of(const eg_work *work)
+{
+    return (work->question != 0 ? EPOLLIN : EPOLLOUT) | EPOLLET;
+}
+
 static void hold(eg_supervisor *supervisor, eg_work *work)
 {
     size_t index = 0;
@@ -93,13 +103,27 @@ static void hold(eg_supervisor *supervisor, eg_work *work)
     }
     work->deadline_ms = deadline_of(work->socket);
     work->in_use = true;
+    work->watched = events_of(work);
     supervisor->held[index] = *work;
     supervisor->held_count++;
     work->socket = -1;
-    /* By edges: what is ready and still has to wait must not spin. */
+    work->question = 0;
     if (eg_supervisor_watch(supervisor, supervisor->held[index].socket, EG_EVENT_HELD, (uint32_t)index,
-                            EPOLLOUT | EPOLLET) != 0) {
+                            supervisor->held[index].watched) != 0) {
         end_early(supervisor, &supervisor->held[index], EAGAIN);
+    }
+}
+
+static void watch_again(eg_supervisor *supervisor, eg_work *work)
+{
+    struct epoll_event event = {.events = events_of(work)};
+    /* A stream that took a piece may be ready already, without another edge. */
+    bool anew = work->number != SYS_connect && !work->by_timer && work->looked_up_ms == 0;
+
+    if (anew || event.events != work->watched) {
+        event.data.u64 = (uint64_t)EG_EVENT_HELD << 32 | (uint64_t)(work - supervisor->held);
+        epoll_ctl(supervisor->epoll, EPOLL_CTL_MOD, work->socket, &event);
+        work->watched = event.events;
     }
 }
 
@@ -111,11 +135,8 @@ static void run_to_answer(eg_supervisor *supervisor, eg_work *work)
     if (outcome.waits) {
         if (!work->in_use) {
             hold(supervisor, work);
-        } else if (work->number != SYS_connect && !work->by_timer && work->looked_up_ms == 0) {
-            /* A stream that took a piece may be ready already, without another edge. */
-            struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
-            event.data.u64 = (uint64_t)EG_EVENT_HELD << 32 | (uint64_t)(work - supervisor->held);
-            epoll_ctl(supervisor->epoll, EPOLL_CTL_MOD, work->socket, &event);
+        } else {
+            watch_again(supervisor, work);
         }
         return;
     }
@@ -147,7 +168,7 @@ void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)
 {
     eg_work *work = &supervisor->held[index % EG_HELD_MAX];
 
-    if (work->in_use && work->looked_up_ms == 0) {
+    if (work->in_use && (work->looked_up_ms == 0 || work->question != 0)) {
         run_to_answer(supervisor, work);
     }
 }

@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "core/dns.h"
 #include "linux/dial.h"
+#include "linux/question.h"
 #include "linux/stub.h"
 
 #define VECTORS_MAX 1024u /* UIO_MAXIOV */
@@ -28,6 +31,7 @@ typedef struct local_message {
     size_t payload_length; /* gathered; of a stream perhaps not all */
     size_t total;          /* as the caller asked */
     eg_unix_way way;
+    bool more_to_come; /* it does not leave alone: MSG_MORE, UDP_CORK */
 } local_message;
 
 static eg_route route_of(const eg_work *work)
@@ -108,6 +112,14 @@ static int copy_name(const eg_work *work, const remote_message *remote, local_me
     return error;
 }
 
+static bool is_corked(int socket, const eg_socket_facts *facts)
+{
+    int corked = 0;
+    socklen_t size = sizeof corked;
+    return facts->kind == EG_SOCKET_UDP && getsockopt(socket, IPPROTO_UDP, UDP_CORK, &corked, &size) == 0 &&
+           corked != 0;
+}
+
 /* The verdict about a destination; fills the address to use. */
 static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
                             local_message *local, int *error)
@@ -116,7 +128,8 @@ static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_s
                     .action = EG_ACTION_SEND,
                     .socket = facts->kind,
                     .payload = supervisor->payload,
-                    .payload_length = local->payload_length};
+                    .payload_length = local->payload_length,
+                    .more_to_come = local->more_to_come};
 
     *error = 0;
     if (local->endpoint.family != AF_UNIX) {
@@ -134,14 +147,18 @@ static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_s
     return reason;
 }
 
-/* A question to a nameserver: the guard asks it itself first, so that the answer's addresses
- * are granted before the caller can dial them. True where that is under way. */
+static bool is_question(const eg_socket_facts *facts, const local_message *local)
+{
+    eg_dial dial = {.endpoint = &local->endpoint, .action = EG_ACTION_SEND, .socket = facts->kind};
+    return local->name_length > 0 && local->endpoint.port == 53 && eg_verdict_needs_payload(&dial);
+}
+
+/* A question whose answer we cannot see (another network): the guard asks it itself first, so
+ * that what it is told is granted before the caller can dial. True where that is under way. */
 static bool must_look_up(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
                          const local_message *local)
 {
-    eg_dial dial = {.endpoint = &local->endpoint, .action = EG_ACTION_SEND, .socket = facts->kind};
-
-    if (work->asked || local->name_length == 0 || local->endpoint.port != 53 || !eg_verdict_needs_payload(&dial)) {
+    if (work->asked || !is_question(facts, local) || eg_stub_reaches(supervisor, work->socket)) {
         return false;
     }
     work->asked = true;
@@ -223,6 +240,9 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
     eg_outcome outcome;
     eg_reason reason = EG_ALLOWED;
 
+    if (work->question != 0) {
+        return eg_question_go_on(supervisor, work);
+    }
     int error = eg_socket_facts_read(work->socket, &facts);
     error = error != 0 ? error : copy_name(work, remote, &local);
     error = error != 0 ? error : copy_payload(supervisor, work, &facts, remote, &local);
@@ -232,7 +252,11 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
     if (error != 0) {
         return eg_failure(error);
     }
+    if (facts.kind == EG_SOCKET_TCP && (remote->flags & EG_MSG_FASTOPEN) == 0) {
+        local.name_length = 0; /* the kernel does not look at it either: what is connected was judged */
+    }
     if (local.name_length > 0) {
+        local.more_to_come = (remote->flags & MSG_MORE) != 0 || is_corked(work->socket, &facts);
         reason = judge_name(supervisor, work, &facts, &local, &error);
     }
     if (reason != EG_ALLOWED) {
@@ -245,6 +269,10 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
         outcome = eg_wait();
     } else {
         outcome = send_copy(supervisor, work, &facts, remote, &local);
+        if (!outcome.waits && outcome.error == 0 && is_question(&facts, &local) &&
+            eg_question_sent(supervisor, work, &local.endpoint, supervisor->payload, local.payload_length)) {
+            outcome = eg_wait();
+        }
     }
     if (local.way.path_descriptor >= 0) {
         close(local.way.path_descriptor);
@@ -304,6 +332,9 @@ eg_outcome eg_send_cut_short(const eg_work *work, int error)
     if (work->messages_sent > 0) {
         return eg_result(work->messages_sent);
     }
+    if (work->number == SYS_sendmmsg) {
+        return eg_failure(error); /* the result would be a number of messages */
+    }
     return work->bytes_sent > 0 ? eg_result((int64_t)work->bytes_sent) : eg_failure(error);
 }
 
@@ -313,6 +344,9 @@ eg_outcome eg_send_run(eg_supervisor *supervisor, eg_work *work)
     struct msghdr header;
 
     work->by_timer = false;
+    if (work->number == SYS_sendto && work->arguments[4] == 0) {
+        return work->question != 0 ? eg_question_go_on(supervisor, work) : eg_question_connected(supervisor, work);
+    }
     if (work->socket < 0) {
         work->socket = eg_target_descriptor(&supervisor->targets, work->tid, work->id, (int)work->arguments[0]);
     }

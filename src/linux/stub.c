@@ -83,6 +83,17 @@ static bool same_network(int one, int other)
     return getsockopt(other, SOL_SOCKET, EG_SO_NETNS_COOKIE, &right, &size) == 0 && left == right;
 }
 
+bool eg_stub_reaches(eg_supervisor *supervisor, int socket)
+{
+    int ours = stub_socket(supervisor, EG_STUB_UDP4);
+    return ours >= 0 && same_network(socket, ours);
+}
+
+bool eg_stub_has_datagrams(const struct eg_stub *stub)
+{
+    return stub->sockets[EG_STUB_UDP4] >= 0 || stub->sockets[EG_STUB_UDP6] >= 0;
+}
+
 int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
                      const eg_endpoint *nameserver)
 {
@@ -142,6 +153,35 @@ const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sock
         }
     }
     return NULL;
+}
+
+static bool is_connected_to(int socket, int ours)
+{
+    struct sockaddr_storage peer, own;
+    socklen_t peer_length = sizeof peer, own_length = sizeof own;
+    eg_endpoint one, other;
+
+    return ours >= 0 && getpeername(socket, (struct sockaddr *)&peer, &peer_length) == 0 &&
+           getsockname(ours, (struct sockaddr *)&own, &own_length) == 0 &&
+           eg_endpoint_from_sockaddr(&one, &peer, peer_length) == 0 &&
+           eg_endpoint_from_sockaddr(&other, &own, own_length) == 0 && one.family == other.family &&
+           one.port == other.port && eg_address_equal(&one.address, &other.address);
+}
+
+const eg_stub_client *eg_stub_client_of(const eg_supervisor *supervisor, int socket)
+{
+    const eg_stub *stub = supervisor->stub;
+    struct sockaddr_storage own;
+    socklen_t size = sizeof own;
+    eg_socket_facts facts;
+
+    if ((!is_connected_to(socket, stub->sockets[EG_STUB_UDP4]) &&
+         !is_connected_to(socket, stub->sockets[EG_STUB_UDP6])) ||
+        eg_socket_facts_read(socket, &facts) != 0 || facts.kind != EG_SOCKET_UDP ||
+        getsockname(socket, (struct sockaddr *)&own, &size) != 0) {
+        return NULL;
+    }
+    return eg_stub_find_client(stub, &own, false);
 }
 
 void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *answer, size_t length)

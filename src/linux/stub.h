@@ -20,6 +20,12 @@ void eg_stub_note_client(eg_supervisor *supervisor, const eg_work *work, const e
 bool eg_stub_look_up(eg_supervisor *supervisor, eg_work *work, const eg_endpoint *nameserver, const uint8_t *query,
                      size_t length);
 
+/* Is the socket in the network that the supervisor dials from? */
+bool eg_stub_reaches(eg_supervisor *supervisor, int socket);
+
+/* Was any datagram socket ever redirected? */
+bool eg_stub_has_datagrams(const struct eg_stub *stub);
+
 void eg_stub_ready(eg_supervisor *supervisor, uint32_t index);
 void eg_stub_tick(eg_supervisor *supervisor);
 bool eg_stub_is_busy(const struct eg_stub *stub);

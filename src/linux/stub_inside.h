@@ -8,6 +8,7 @@
 #define EG_CLIENTS 1024    /* sockets that were redirected, the oldest goes */
 #define EG_CONNECTIONS 32  /* TCP clients at a time */
 #define EG_EXCHANGES 128   /* questions under way */
+#define EG_QUESTIONS 128   /* the same, on callers' own sockets */
 #define EG_ANSWER_MAX 65535u
 #define EG_EXCHANGE_MS 5000
 #define EG_LOOK_UP_MS 1500
@@ -67,6 +68,15 @@ typedef struct eg_exchange {
     uint8_t answer[EG_ANSWER_MAX + 2];
 } eg_exchange;
 
+/* A question on its way from the caller's own socket (question.c). */
+typedef struct eg_question {
+    bool in_use;
+    bool from_stub; /* the socket was connected to the stub, and will be again */
+    eg_endpoint nameserver;
+    eg_dns_question asked;
+    eg_name_match match; /* none: its answer grants nothing */
+} eg_question;
+
 typedef struct eg_stub {
     int sockets[EG_STUB_SOCKETS];
     size_t busy; /* exchanges and connections in use */
@@ -74,6 +84,7 @@ typedef struct eg_stub {
     eg_stub_client clients[EG_CLIENTS];
     eg_stub_connection connections[EG_CONNECTIONS];
     eg_exchange exchanges[EG_EXCHANGES];
+    eg_question questions[EG_QUESTIONS];
 } eg_stub;
 
 /* A question as it came: where its answer goes is in `to`, a filled part of an exchange. */
@@ -85,6 +96,9 @@ typedef struct eg_asker {
     const struct sockaddr_storage *address;
     socklen_t address_length;
 } eg_asker;
+
+/* May this question leave? Fills `decision` for a name of the list. */
+eg_reason eg_stub_judge_question(const eg_state *state, const eg_dns_question *asked, eg_name_decision *decision);
 
 /* Judge a question and answer it or send it on. */
 void eg_stub_ask(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *query, size_t length);
@@ -100,6 +114,9 @@ void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connecti
 void eg_connection_accept(eg_supervisor *supervisor, int listener);
 void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection);
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection);
+
+/* The client that this datagram socket is, if it is connected to the stub; else NULL. */
+const eg_stub_client *eg_stub_client_of(const eg_supervisor *supervisor, int socket);
 
 /* Who was redirected with this port; NULL for a stranger. */
 const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp);

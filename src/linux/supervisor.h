@@ -46,12 +46,15 @@ typedef struct eg_work {
     bool started;           /* connect: under way in the kernel */
     bool by_timer;          /* poll cannot tell when to try again */
     bool asked;             /* its DNS question was looked up for the grants */
+    uint16_t question;      /* of stub->questions, from 1: its DNS question is under way; 0 for none */
+    uint32_t watched;       /* of a held call: the events that its socket is watched for */
     struct sockaddr_storage address;
 } eg_work;
 
-/* An answer for a caller: `waits`, or a result, or an errno. */
+/* An answer for a caller: `waits`, or `proceeds`, or a result, or an errno. */
 typedef struct eg_outcome {
     bool waits;
+    bool proceeds; /* the kernel goes on with the call: only where it names no address */
     int error; /* positive errno, 0 for `value` */
     int64_t value;
 } eg_outcome;
@@ -106,6 +109,11 @@ static inline eg_outcome eg_result(int64_t value)
 static inline eg_outcome eg_failure(int error)
 {
     return (eg_outcome){.error = error < 0 ? -error : error};
+}
+
+static inline eg_outcome eg_proceed(void)
+{
+    return (eg_outcome){.proceeds = true};
 }
 
 static inline eg_outcome eg_wait(void)

@@ -14,7 +14,14 @@ from labtools.lab import Lab
 
 SHORT = [row for row in ROWS if row.short]
 BY_NAME = {row.name: row for row in ROWS}
-MOST = ["requests", "aiohttp, aiodns", "grpcio", "curl"]  # one of each group, with the kernel layer too
+MOST = [
+    "requests",
+    "dnspython, then a socket",
+    "aiohttp, aiodns",
+    "gevent, ares resolver",
+    "grpcio",
+    "curl",
+]  # one of each group, with the kernel layer too
 
 
 def here(row: Row) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cataloguetools.row import CARES, NATIVE, SOURCE, UNSEEN, Row
+from cataloguetools.row import CARES, NATIVE, Row
 
 
 def aiohttp(name: str, resolver: str, group: str, needs: tuple[str, ...], **more: object) -> Row:
@@ -49,7 +49,7 @@ def dial(host, port):
         return client.get(url(host, port, "https")).text
 """, needs=("httpx", "h2"), port=8443),
     aiohttp("threaded resolver", "ThreadedResolver", "CPython's sockets", ("aiohttp",)),
-    aiohttp("aiodns", "AsyncResolver", CARES, ("aiohttp", "aiodns"), failing={"kernel": SOURCE}, short=True),
+    aiohttp("aiodns", "AsyncResolver", CARES, ("aiohttp", "aiodns"), short=True),
     Row("niquests", """
 import niquests
 def dial(host, port):
@@ -88,19 +88,19 @@ def dial(host, port):
 from curl_cffi import requests as curl_requests
 def dial(host, port):
     return curl_requests.get(url(host, port), timeout=3).text
-""", NATIVE, ("curl_cffi",), failing={"kernel": SOURCE}, note="its libcurl resolves by c-ares"),
+""", NATIVE, ("curl_cffi",), note="its libcurl resolves by c-ares"),
     Row("primp", """
 import primp
 def dial(host, port):
     return primp.Client(timeout=3).get(url(host, port)).text
-""", NATIVE, ("primp",), failing={"kernel": UNSEEN}),
+""", NATIVE, ("primp",)),
     Row("rnet", """
 import rnet
 async def talk(host, port):
     return await (await rnet.Client().get(url(host, port))).text()
 def dial(host, port):
     return run(talk(host, port))
-""", NATIVE, ("rnet",), failing={"kernel": UNSEEN}),
+""", NATIVE, ("rnet",)),
     Row("websockets, sync", """
 from websockets.sync.client import connect
 def dial(host, port):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from cataloguetools.row import CARES, NATIVE, PYTHON, SOURCE, UNSEEN, Row
+from cataloguetools.row import CARES, NATIVE, PYTHON, UNSEEN, Row
 
 GEVENT = """
 import gevent.socket
 def dial(host, port):
     return exchange(gevent.socket.create_connection((host, port), 3))
 """
-UNSEEN_ANSWER = {"python": UNSEEN, "kernel": UNSEEN}
+UNSEEN_ANSWER = {"python": UNSEEN}
 
 
 def gevent(resolver: str, group: str, **more: object) -> Row:
@@ -44,7 +44,7 @@ def dial(host, port):
     gevent("thread", PYTHON, short=True),
     gevent("block", PYTHON),
     gevent("dnspython", PYTHON, failing=UNSEEN_ANSWER),
-    gevent("ares", CARES, failing={"kernel": SOURCE}),
+    gevent("ares", CARES),
     Row("gevent, everything patched", """
 def dial(host, port):
     return exchange(socket.create_connection((host, port), 3))
@@ -79,7 +79,7 @@ def dial(host, port):
         channel.getaddrinfo(host, None, family=socket.AF_INET, callback=found)
         done.wait(5)
     return exchange(socket.create_connection((addresses[0], port), 3))
-""", CARES, ("pycares",), failing={"kernel": SOURCE}),
+""", CARES, ("pycares",)),
     Row("aiodns", """
 import aiodns
 async def talk(host, port):
@@ -90,7 +90,7 @@ async def talk(host, port):
     return await reader.read()
 def dial(host, port):
     return run(talk(host, port))
-""", CARES, ("aiodns",), failing={"kernel": SOURCE}),
+""", CARES, ("aiodns",)),
     Row("dnspython, then a socket", """
 import dns.resolver
 def dial(host, port):

@@ -16,7 +16,16 @@ from typing import Any
 
 HERE = Path(__file__).parent
 NAMESERVER, INSIDE, LISTED, EVIL, SILENT = "10.88.0.1", "10.88.0.2", "203.0.113.10", "198.51.100.66", "203.0.113.250"
-ALLOW = ("api.test:443", "alias.test:443", "many.test:443", "rebind.test:443", "metadata.test:443", "203.0.113.10:80")
+ALLOW = (
+    "api.test:443",
+    "alias.test:443",
+    "many.test:443",
+    "rebind.test:443",
+    "changing.test:443",
+    "silent.test:443",
+    "metadata.test:443",
+    "203.0.113.10:80",
+)
 
 INNER = """
 ip link set lo up && mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts &&
@@ -25,7 +34,7 @@ mount --bind "$0/nsswitch.conf" /etc/nsswitch.conf && echo 0 0 >/proc/sys/net/ip
 OUTER = """
 ip link set lo up && ip link add wire0 type veth peer name wire1 netns "$1" && ip addr add 10.88.0.1/24 dev wire0 &&
 ip link set wire0 up && ip addr add 203.0.113.10/32 dev lo && ip addr add 203.0.113.100/32 dev lo &&
-ip addr add 198.51.100.66/32 dev lo && ip route add 10.88.0.0/24 dev wire0 2>/dev/null;
+ip addr add 198.51.100.66/32 dev lo && ip route add local 203.0.113.192/28 dev lo && ip route add 10.88.0.0/24 dev wire0 2>/dev/null;
 nsenter --net="/proc/$1/ns/net" sh -c 'ip addr add 10.88.0.2/24 dev wire1 && ip link set wire1 up &&
 ip route add default via 10.88.0.1' && exec "$2" "$3" "$4"
 """

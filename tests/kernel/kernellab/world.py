@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import selectors
 import socket
@@ -19,7 +20,10 @@ NAMES = {
     "evil.test": [EVIL],
     "rebind.test": ["127.0.0.1"],
     "metadata.test": ["169.254.169.254"],
+    "changing.test": [f"203.0.113.{number}" for number in range(192, 208)],  # one of them for each question
+    "silent.test": [],  # no answer at all
 }
+CHANGING = itertools.cycle(NAMES["changing.test"])
 ALIASES = {"alias.test": "api.test"}
 A, CNAME, AAAA = 1, 5, 28
 
@@ -43,9 +47,8 @@ def answer(query: bytes, udp: bool) -> tuple[str, bytes]:
         records.append(encode(owner) + struct.pack("!HHIH", CNAME, 1, 0, len(target)) + target)
         owner = ALIASES[owner]
     if kind == A:
-        records += [
-            encode(owner) + struct.pack("!HHIH", A, 1, 0, 4) + socket.inet_aton(ip) for ip in NAMES.get(owner, [])
-        ]
+        addresses = [next(CHANGING)] if owner == "changing.test" else NAMES.get(owner, [])
+        records += [encode(owner) + struct.pack("!HHIH", A, 1, 0, 4) + socket.inet_aton(ip) for ip in addresses]
     code = 0 if owner in NAMES else 3
     truncated = udp and len(records) > 20
     if truncated:
@@ -108,15 +111,21 @@ class World:
         data, sender = sink.recvfrom(65536)
         address, port = sink.getsockname()
         if port == 53:
-            name, response = answer(data, udp=True)
+            try:
+                name, response = answer(data, udp=True)
+            except (IndexError, struct.error):
+                self.note(kind="no question", data=data[:40].decode("latin-1"))
+                return
             self.note(kind="dns", name=name, by="udp")
-            sink.sendto(response, sender)
+            if name != "silent.test":
+                sink.sendto(response, sender)
             return
         self.note(kind="udp", to=address, port=port, data=data[:40].decode("latin-1"))
 
     def run(self) -> None:
         for address, port in [
             (LISTED, 443), (LISTED, 80), (LISTED, 9), (EVIL, 443), (EVIL, 80), ("10.88.0.1", 53), ("203.0.113.100", 443),
+            *((address, 443) for address in NAMES["changing.test"]),
         ]:  # fmt: skip
             self.listen(address, port)
         print("ready", flush=True)

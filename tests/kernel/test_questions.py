@@ -1,0 +1,234 @@
+"""Resolvers that take an answer from the nameserver's address alone: asked from their own socket, and granted."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import pytest
+from kernellab.wire import EVIL, LISTED, NAMESERVER, Wire
+
+from conftest import Guarded
+
+# As c-ares does it: connected, EDNS, a flag for each send, and an answer from elsewhere is not looked at.
+RESOLVER = """
+import json, select, socket, struct, sys
+NAMESERVER, EVIL = sys.argv[1:3]
+
+def query(name, number=4711, kind=1, payload=1232, more=b""):
+    labels = b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\\0"
+    opt = b"\\0" + struct.pack("!HHIH", 41, payload, 0, len(more)) + more if payload else b""
+    return struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 1 if payload else 0) + labels + struct.pack("!HH", kind, 1) + opt
+
+def connected():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    s.connect((NAMESERVER, 53))
+    return s
+
+def wait(s, seconds=3):
+    assert select.select([s], [], [], seconds)[0], "no answer"
+    return s.recvfrom(4096)
+
+def ask(s, name, number=4711, flags=socket.MSG_NOSIGNAL, **more):
+    s.send(query(name, number, **more), flags)
+    answer, source = wait(s)
+    assert source == (NAMESERVER, 53), source
+    assert answer[:2] == struct.pack("!H", number), answer
+    return socket.inet_ntoa(answer[-4:]) if answer[3] & 15 == 0 else answer[3] & 15
+
+def dial(address, port=443):
+    with socket.create_connection((address, port), 3):
+        return "reached"
+"""
+
+
+def run(wire: Wire, guarded: Guarded, code: str) -> object:
+    done = wire.run(guarded([sys.executable, "-c", f"{RESOLVER}{code}", NAMESERVER, EVIL]))
+    assert done.returncode == 0, done
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_answer_comes_from_the_nameserver_and_is_granted(wire: Wire, guarded: Guarded) -> None:
+    code = "s = connected(); ip = ask(s, 'api.test'); print(json.dumps([ip, dial(ip)]))"
+    assert run(wire, guarded, code) == [LISTED, "reached"]
+    kinds = [(event["kind"], event.get("name")) for event in wire.events()]
+    assert kinds == [("dns", "api.test"), ("tcp", None)]  # one question left, the caller's own
+
+
+def test_answers_that_change_are_granted_as_they_come(wire: Wire, guarded: Guarded) -> None:
+    code = (
+        "s = connected(); ips = [ask(s, 'changing.test', n) for n in range(4)]; print(json.dumps([ips, dial(ips[0])]))"
+    )
+    ips, reached = run(wire, guarded, code)  # type: ignore[misc]
+    assert len(set(ips)) == 4
+    assert reached == "reached"
+
+
+UNCONNECTED = """
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setblocking({blocking})
+s.sendto(query("changing.test", 1), (NAMESERVER, 53)); s.sendto(query("changing.test", 2), (NAMESERVER, 53))
+answers = [socket.inet_ntoa(wait(s)[0][-4:]) for _ in range(2)]
+print(json.dumps([answers, [dial(answer) for answer in answers]]))
+"""
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_an_unconnected_socket_with_two_questions_before_it_reads(wire: Wire, guarded: Guarded, blocking: bool) -> None:
+    """As musl does it: the second answer lies behind the first."""
+    answers, reached = run(wire, guarded, UNCONNECTED.format(blocking=blocking))  # type: ignore[misc]
+    assert len(set(answers)) == 2
+    assert reached == ["reached"] * 2
+
+
+def test_without_the_layer_the_forbidden_name_is_asked(wire: Wire) -> None:
+    code = "s = connected(); ip = ask(s, 'evil.test'); print(json.dumps([ip, dial(ip)]))"
+    assert run(wire, lambda command: command, code) == [EVIL, "reached"]
+
+
+def test_a_forbidden_name_is_an_error_at_once(wire: Wire, guarded: Guarded) -> None:
+    code = """
+try:
+    ask(connected(), "evil.test")
+except PermissionError as error:
+    print(json.dumps(str(error)))
+"""
+    started = time.monotonic()
+    assert "Permission denied" in str(run(wire, guarded, code))
+    assert time.monotonic() - started < 3
+    assert wire.events() == []
+
+
+def test_glibc_gets_nxdomain_for_a_forbidden_name(wire: Wire, guarded: Guarded) -> None:
+    """Without EDNS, or with the size that glibc offers: the stub answers, and the source does not matter to it."""
+    code = """
+codes = []
+for payload in (0, 1200):
+    s = connected(); s.send(query("evil.test", payload=payload), socket.MSG_NOSIGNAL)
+    codes.append(wait(s)[0][3] & 15)
+print(json.dumps(codes))
+"""
+    assert run(wire, guarded, code) == [3, 3]
+    assert wire.events() == []
+
+
+def test_an_answer_that_leads_to_this_machine_is_not_granted(wire: Wire, guarded: Guarded) -> None:
+    code = """
+ip = ask(connected(), "rebind.test")
+try:
+    dial(ip)
+except PermissionError:
+    print(json.dumps(ip))
+"""
+    assert run(wire, guarded, code) == "127.0.0.1"
+
+
+FLOODED = """
+import os, threading
+s = connected()
+stop = []
+def flood():
+    while not stop:
+        for way in (lambda: os.write(s.fileno(), b"SECRET-" * 4), lambda: s.send(b"SECRET-" * 4),
+                    lambda: s.send(b"SECRET-" * 4, socket.MSG_NOSIGNAL)):
+            try: way()
+            except OSError: pass
+thread = threading.Thread(target=flood); thread.start()
+for number in range(100):
+    try:
+        s.send(query("api.test", number), socket.MSG_NOSIGNAL)
+        while True: s.recv(4096)
+    except OSError: pass
+stop.append(1); thread.join()
+print(json.dumps("done"))
+"""
+
+
+def test_other_bytes_do_not_leave_by_the_socket(wire: Wire, guarded: Guarded) -> None:
+    """While its question is under way the socket is connected to nobody; before and after, to the stub."""
+    assert run(wire, lambda command: command, FLOODED) == "done"
+    assert "SECRET" in json.dumps(wire.events())
+    assert run(wire, guarded, FLOODED) == "done"
+    events = wire.events()
+    assert {event.get("name") for event in events} == {"api.test"}
+    assert "SECRET" not in json.dumps(events)
+
+
+CORK = """
+import os
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+refused = []
+for way in (
+    lambda: s.setsockopt(17, 1, 1),
+    lambda: s.sendto(query("api.test"), socket.MSG_MORE, (NAMESERVER, 53)),
+    lambda: s.sendmsg([query("api.test")], [], socket.MSG_MORE, (NAMESERVER, 53)),
+):
+    try: way()
+    except PermissionError: refused.append(True)
+    else: refused.append(False)
+try: os.write(s.fileno(), b"SECRET")
+except OSError: pass
+print(json.dumps(refused))
+"""
+
+
+def test_a_question_cannot_be_added_to(wire: Wire, guarded: Guarded) -> None:
+    assert run(wire, lambda command: command, CORK) == [False] * 3
+    wire.events()
+    assert run(wire, guarded, CORK) == [True] * 3
+    assert wire.events() == []
+
+
+def test_short_sends_on_other_sockets_go_on(wire: Wire, guarded: Guarded) -> None:
+    """What looks like a question in length and flag alone is left to the kernel."""
+    code = """
+s = socket.create_connection(("203.0.113.10", 80), 3)
+s.send(b"GET / HTTP/1.0\\r\\n\\r\\n", socket.MSG_NOSIGNAL)
+left, right = socket.socketpair()
+left.send(b"x" * 20, socket.MSG_NOSIGNAL)
+try: socket.socket().send(b"x" * 20, socket.MSG_NOSIGNAL)
+except OSError as error: failed = error.errno
+print(json.dumps([s.recv(15).decode(), right.recv(99).decode(), failed]))
+"""
+    connected: list[object] = ["HTTP/1.0 200 OK", "x" * 20, 32]
+    assert run(wire, lambda command: command, code) == connected
+    assert run(wire, guarded, code) == connected
+
+
+TCP_WITH_ADDRESS = """
+s = socket.create_connection((NAMESERVER, 53), 3)
+message = query("api.test")
+s.sendto(struct.pack("!H", len(message)) + message, (NAMESERVER, 53))
+answer = s.recv(4096)
+t = socket.create_connection(("203.0.113.10", 80), 3)
+t.sendto(b"GET / HTTP/1.0\\r\\n\\r\\n", (EVIL, 443))
+print(json.dumps([socket.inet_ntoa(answer[-4:]), t.recv(15).decode()]))
+"""
+
+
+def test_the_address_of_a_connected_stream_is_not_looked_at(wire: Wire, guarded: Guarded) -> None:
+    """As c-ares sends its first bytes over TCP; the kernel sends on the connection, whatever the address says."""
+    expected = [LISTED, "HTTP/1.0 200 OK"]
+    assert run(wire, lambda command: command, TCP_WITH_ADDRESS) == expected
+    wire.events()
+    assert run(wire, guarded, TCP_WITH_ADDRESS) == expected
+    assert EVIL not in {event.get("to") for event in wire.events()}
+
+
+def test_resolvers_are_told_to_ask_by_tcp(wire: Wire, guarded: Guarded) -> None:
+    code = "import os; print(json.dumps([os.environ.get(name) for name in ('RES_OPTIONS', 'GEVENTARES_FLAGS')]))"
+    assert run(wire, guarded, code) == ["use-vc", "257"]
+
+
+def test_a_nameserver_that_is_silent_delays_no_longer_than_the_limit(wire: Wire, guarded: Guarded) -> None:
+    code = """
+import time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setblocking(False)
+started = time.monotonic(); sent = s.sendto(query("silent.test"), (NAMESERVER, 53))
+c = connected(); middle = time.monotonic(); c.send(query("silent.test"), socket.MSG_NOSIGNAL)
+print(json.dumps([sent == len(query("silent.test")), middle - started, time.monotonic() - middle]))
+"""
+    sent, unconnected, of_stub = run(wire, guarded, code)  # type: ignore[misc]
+    assert sent
+    assert 1 < unconnected < 5
+    assert 1 < of_stub < 5
