@@ -9,10 +9,9 @@
 #include <netinet/udp.h>
 #include <string.h>
 
-#include "core/lookup.h"
+#include "core/peek.h"
 #include "linux/stub_inside.h"
 
-#define WAITING_MAX 32        /* datagrams that may lie before the answer */
 #define PAYLOAD_OF_GLIBC 1200 /* RESOLV_EDNS_BUFFER_SIZE of glibc's resolver */
 
 static eg_question *question_of(const eg_supervisor *supervisor, const eg_work *work)
@@ -152,50 +151,18 @@ eg_outcome eg_question_connected(eg_supervisor *supervisor, eg_work *work)
 
 /* ---- the answer ---- */
 
-static void grant(eg_supervisor *supervisor, const eg_work *work, const eg_question *question,
-                  const eg_dns_answer *answer)
-{
-    size_t granted = 0;
-
-    for (size_t i = 0; question->match.count > 0 && i < answer->count; i++) {
-        granted += eg_lookup_accept(supervisor->state, &question->match, &answer->addresses[i]);
-    }
-    if (question->match.count > 0 && answer->count > 0 && granted == 0) {
-        eg_judge_refuse_name(supervisor, work->tid, EG_REFUSED_RESOLVED, question->asked.name.text);
-    }
-}
-
-/* Look at what lies in the socket's queue, behind `SO_PEEK_OFF`, without taking it. */
 static bool answer_is_here(eg_supervisor *supervisor, const eg_work *work, const eg_question *question)
 {
-    int start = 0, before = -1;
-    socklen_t size = sizeof before;
-    bool found = false;
+    eg_dns_answer answer;
 
-    if (getsockopt(work->socket, SOL_SOCKET, SO_PEEK_OFF, &before, &size) != 0 ||
-        setsockopt(work->socket, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start) != 0) {
+    if (!eg_peek_answer(work->socket, &question->nameserver, &question->asked, supervisor->payload, EG_ANSWER_MAX,
+                        &answer)) {
         return false;
     }
-    for (int i = 0; !found && i < WAITING_MAX; i++) {
-        struct sockaddr_storage from;
-        socklen_t from_length = sizeof from;
-        eg_endpoint source;
-        eg_dns_answer answer;
-        ssize_t length = recvfrom(work->socket, supervisor->payload, EG_ANSWER_MAX, MSG_PEEK | MSG_DONTWAIT,
-                                  (struct sockaddr *)&from, &from_length);
-        if (length < 0) {
-            break;
-        }
-        found = eg_endpoint_from_sockaddr(&source, &from, from_length) == 0 &&
-                source.port == question->nameserver.port &&
-                eg_address_equal(&source.address, &question->nameserver.address) &&
-                eg_dns_read_answer(supervisor->payload, (size_t)length, &question->asked, &answer);
-        if (found) {
-            grant(supervisor, work, question, &answer);
-        }
+    if (!eg_peek_grant(supervisor->state, &question->match, &answer)) {
+        eg_judge_refuse_name(supervisor, work->tid, EG_REFUSED_RESOLVED, question->asked.name.text);
     }
-    setsockopt(work->socket, SOL_SOCKET, SO_PEEK_OFF, &before, sizeof before);
-    return found;
+    return true;
 }
 
 eg_outcome eg_question_go_on(eg_supervisor *supervisor, eg_work *work)

@@ -1,6 +1,7 @@
 /* sendto, sendmsg, setsockopt. */
 #include <limits.h>
 
+#include "python/await_answer.h"
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/judge.h"
@@ -109,6 +110,9 @@ PyObject *eg_route_sendto(PyObject *self, PyObject *args)
     if (judge_with_payload(state, &judged, &parsed, &payload, flag_bits) == 0) {
         result = eg_performs_send(&judged) ? eg_perform_send(&judged, &parsed, &payload, NULL, flag_bits)
                                            : sendto_original(self, data, flags, parsed.exact, true);
+        if (result != NULL && eg_await_answer(state, &judged, &parsed.endpoint) < 0) {
+            Py_CLEAR(result);
+        }
     }
 done:
     Py_XDECREF(flags);
@@ -238,9 +242,13 @@ static PyObject *judge_and_send(eg_state *state, PyObject *self, message *m, PyO
     if (judge_with_payload(state, &judged, &m->parsed, &m->payload, flag_bits) < 0) {
         return NULL;
     }
-    return eg_performs_send(&judged) && are_exact_triples(m->control)
-               ? eg_perform_send(&judged, &m->parsed, &m->payload, m->control, flag_bits)
-               : sendmsg_original(self, m, m->parsed.exact, true);
+    PyObject *result = eg_performs_send(&judged) && are_exact_triples(m->control)
+                           ? eg_perform_send(&judged, &m->parsed, &m->payload, m->control, flag_bits)
+                           : sendmsg_original(self, m, m->parsed.exact, true);
+    if (result != NULL && eg_await_answer(state, &judged, &m->parsed.endpoint) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
 }
 
 /* sendmsg(buffers[, ancdata[, flags[, address]]]) */

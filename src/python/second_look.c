@@ -7,7 +7,7 @@
 #define WAIT_NON_BLOCKING_MS 50
 #define SLICE_MS 50 /* how late Ctrl-C may come */
 
-static int time_to_wait(double timeout)
+int eg_time_to_wait(double timeout)
 {
     if (timeout == 0) {
         return WAIT_NON_BLOCKING_MS;
@@ -20,7 +20,7 @@ int eg_second_look(eg_state *state, int port, double timeout)
     if (!eg_relook_may_help(state, port)) {
         return 0;
     }
-    for (int left = time_to_wait(timeout);; left -= SLICE_MS) {
+    for (int left = eg_time_to_wait(timeout);; left -= SLICE_MS) {
         eg_relook_result result;
         Py_BEGIN_ALLOW_THREADS
         result = eg_relook(state, port, left < SLICE_MS ? left : SLICE_MS);

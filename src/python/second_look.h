@@ -9,4 +9,7 @@
  * it does not block, negative where it waits for ever. */
 int eg_second_look(eg_state *state, int port, double timeout);
 
+/* Milliseconds that a call on a socket with this timeout (seconds, negative for none) may wait. */
+int eg_time_to_wait(double timeout);
+
 #endif

@@ -23,6 +23,7 @@ class Mode:
     rules: dict[str, Any] = field(default_factory=dict)
     for_one_address: bool = True  # also for clients that try only the first
     for_own_resolvers: bool = True
+    for_unseen_answers: bool = True
     by_tcp: bool = False
     shows: tuple[str, ...] = ("",)  # parts of lines on the wire: one of them tells that the mode is what it says
 
@@ -31,6 +32,7 @@ class Mode:
         return (
             (self.for_one_address or client.tries_all)
             and (self.for_own_resolvers or not client.own_resolver)
+            and (self.for_unseen_answers or client.answers_seen)
             and (not self.by_tcp or client.asks_by_tcp)
         )
 
@@ -43,9 +45,9 @@ ALTERNATED = (f" to {OTHER} ", f" to {OTHER6} ")
 MANY = {"A": [[API, OTHER, *(f"203.0.113.{number}" for number in range(100, 140))]], "AAAA": [[API6, OTHER6]]}
 MODES = [
     Mode("answered by dnsmasq"),
-    Mode("alternating single answers", {NAME: {**ALTERNATING, "ttl": 60}}, for_own_resolvers=False,
+    Mode("alternating single answers", {NAME: {**ALTERNATING, "ttl": 60}}, for_unseen_answers=False,
          shows=ALTERNATED),
-    Mode("alternating single answers, TTL 0", {NAME: {**ALTERNATING, "ttl": 0}}, for_own_resolvers=False,
+    Mode("alternating single answers, TTL 0", {NAME: {**ALTERNATING, "ttl": 0}}, for_unseen_answers=False,
          shows=ALTERNATED),
     Mode("TTL 0", {NAME: {"A": [[API]], "AAAA": [[API6]], "ttl": 0}}),
     Mode("truncated by UDP", {NAME: {**MANY, "truncated": True}}, by_tcp=True,

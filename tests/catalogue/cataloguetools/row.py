@@ -15,7 +15,6 @@ NATIVE = "native code"
 CHILD = "another process"
 # Why a row falls short of its layer's rule.
 LOOPBACK = "wakes itself over a TCP connection to 127.0.0.1, refused as all loopback is (ADR-0006)"
-UNSEEN = "asks by itself: the question is judged, the answer is not seen"
 EXPECTED = {PYTHON: "enforced", CARES: "asks", NATIVE: "leaks", CHILD: "leaks"}
 
 

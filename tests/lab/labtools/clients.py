@@ -14,7 +14,8 @@ class Client:
     name: str
     code: str
     tries_all: bool = True  # goes on to the next address where one does not answer
-    own_resolver: bool = False  # asks the name server by itself: the guard cannot know what it was answered
+    own_resolver: bool = False  # asks the name server by itself
+    answers_seen: bool = True  # by UDP over Python's sockets: else the guard cannot know what it was answered
     asks_by_tcp: bool = True  # where UDP did not do; Python code may not, for a connected stream is not judged
 
     def __str__(self) -> str:
@@ -238,7 +239,7 @@ def once():
     assert done.wait(5)
     channel.close()
     return fetch_from(address.decode() for address in found)
-""", own_resolver=True),
+""", own_resolver=True, answers_seen=False),
     Client("aiohttp, c-ares", """
 import aiohttp
 async def fetch():
@@ -248,13 +249,13 @@ async def fetch():
             return await response.text()
 def once():
     return asyncio.run(fetch())
-""", own_resolver=True),
+""", own_resolver=True, answers_seen=False),
     Client("gevent, c-ares", """
 os.environ["GEVENT_RESOLVER"] = "ares"
 import gevent.socket
 def once():
     return hello(gevent.socket.create_connection((API, 443), 3))
-""", own_resolver=True),
+""", own_resolver=True, answers_seen=False),
 ]  # fmt: skip
 
 CLIENTS = [*SOCKETS, *LIBRARIES, *LOOPS, *OWN_RESOLVERS]
