@@ -1,12 +1,14 @@
 """What the kernel layer costs: the same C loop unfiltered, in a guarded process, in its child, and under `run`.
 
 `python benchmarks/kernel.py` (root: it makes a network namespace of its own, in which 10.9.9.9 is an address of `lo`).
-Ratios are of medians, each round unfiltered and guarded one after the other. `--sandlock` measures that beside it.
+Ratios are of medians, each round unfiltered and guarded one after the other. `--sandlock` measures that sandbox beside it
+(`pip install sandlock`), with the same two hosts: it answers ECONNREFUSED where we answer EACCES.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import shutil
@@ -33,6 +35,14 @@ if sys.argv[2] == "guarded":
     took = time.perf_counter() - started
 print(library.measure(sys.argv[4].encode(), sys.argv[5].encode(), int(sys.argv[6]), int(sys.argv[7])), took)
 """
+SANDLOCK = f"""
+import sys, sandlock
+box = sandlock.Sandbox(fs_readable=["/"], fs_writable=["/dev/null"], net_allow_bind=["*"],
+                       net_allow=["{ADDRESS}:{PORT}", "udp://{ADDRESS}:{PORT}"])
+done = box.run(sys.argv[1:], timeout=120)
+sys.stderr.buffer.write(done.stderr)
+sys.stdout.buffer.write(done.stdout)
+"""
 CHILD = """
 import json, subprocess, sys, egressguard
 egressguard.install(json.loads(sys.argv[1]))
@@ -43,8 +53,7 @@ sys.exit(subprocess.run(sys.argv[2:]).returncode)
 
 def arguments(call: str) -> list[str]:
     """Return what the C loop is told for a call."""
-    name, address = ("connect", UNLISTED) if call == "refusal" else (call, ADDRESS)
-    return [name, address, str(PORT), str(CALLS[call])]
+    return [call, UNLISTED if call == "refusal" else ADDRESS, str(PORT), str(CALLS[call])]
 
 
 class Bench:
@@ -61,7 +70,7 @@ class Bench:
             "run": [sys.executable, "-m", "egressguard.cli", "run", *entries, "--"],
         }
         if sandlock:
-            self.prefixes["sandlock"] = ["sandlock", "run", "-r", "/", "--net-allow", f"{ADDRESS}:{PORT}", "--"]
+            self.prefixes["sandlock"] = [sys.executable, "-c", SANDLOCK]
 
     def output(self, command: list[str]) -> list[str]:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -96,6 +105,8 @@ def inside(rounds: int, sandlock: bool) -> None:
             for how in ("process", *bench.prefixes):
                 before, after = bench.pair(how, call, rounds)
                 print(f"{call:10} {how:9} {before:8.0f} ns {after:6.0f} ns {after / before:6.2f}", flush=True)
+        if sandlock:
+            print(f"sandlock {importlib.metadata.version('sandlock')}")
         print(f"activation: {statistics.median(bench.activations) * 1000:.2f} ms")
 
 

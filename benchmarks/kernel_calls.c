@@ -29,7 +29,13 @@ typedef struct subject {
     int fd, other;
 } subject;
 
-static long time_connect(subject *self)
+/* A call that is refused, or succeeds where nobody refuses it. */
+static int is_answered(int failed, int refusal)
+{
+    return !failed || (refusal && (errno == EACCES || errno == ECONNREFUSED)); /* sandlock answers the latter */
+}
+
+static long time_one(subject *self, int refusal)
 {
     struct linger abort_ = {1, 0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -37,8 +43,19 @@ static long time_connect(subject *self)
     long start = now();
     int failed = connect(fd, (struct sockaddr *)&self->to, sizeof self->to);
     long took = now() - start;
+    int error = is_answered(failed, refusal) ? 0 : errno;
     close(fd);
-    return failed && errno != EACCES ? -errno : took;
+    return error != 0 ? -error : took;
+}
+
+static long time_connect(subject *self)
+{
+    return time_one(self, 0);
+}
+
+static long time_refusal(subject *self)
+{
+    return time_one(self, 1);
 }
 
 static long time_send_recv(subject *self)
@@ -110,7 +127,7 @@ long measure(const char *what, const char *address, int port, int count)
     static const struct {
         const char *name;
         long (*time)(subject *self);
-    } all[] = {{"connect", time_connect}, {"send_recv", time_send_recv}, {"sendto", time_sendto},
+    } all[] = {{"connect", time_connect}, {"refusal", time_refusal}, {"send_recv", time_send_recv}, {"sendto", time_sendto},
                {"sendmsg", time_sendmsg}, {"getppid", time_getppid}};
     subject self = {.to = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)}};
     long *times = calloc((size_t)count, sizeof *times), median = -EINVAL;

@@ -93,9 +93,6 @@ static void keep(eg_supervisor *supervisor, int32_t tid, eg_violation *violation
     eg_journal_add(&supervisor->state->journal, violation);
     atomic_store(&supervisor->counts->last, violation->number);
     atomic_fetch_add(&supervisor->counts->news, 1);
-    if (supervisor->on_refusal != NULL) {
-        supervisor->on_refusal(supervisor->context, violation);
-    }
 }
 
 eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_route route, eg_reason reason,

@@ -56,8 +56,18 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
     return epoll_ctl(supervisor->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : -errno;
 }
 
-void eg_supervisor_tell(eg_kernel_counts *counts)
+/* Tell of what was refused: the callback, or whoever sleeps on the counts (eg_kernel_wait).
+ * Callers have their answers by now. */
+static void tell(eg_supervisor *supervisor)
 {
+    eg_kernel_counts *counts = supervisor->counts;
+    eg_violation violation;
+
+    while (supervisor->on_refusal != NULL && supervisor->told < atomic_load(&counts->last)) {
+        if (eg_journal_read(&supervisor->state->journal, ++supervisor->told, &violation)) {
+            supervisor->on_refusal(supervisor->context, &violation);
+        }
+    }
     if (atomic_exchange(&counts->awaited, 0) != 0) {
         syscall(SYS_futex, (void *)&counts->news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); /* a shared page */
     }
@@ -113,14 +123,14 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
         struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
                                   {.fd = supervisor->epoll, .events = POLLIN}};
         int timeout = timeout_of(supervisor);
-        eg_supervisor_tell(supervisor->counts); /* callers have their answers by now */
+        tell(supervisor);
         if (poll(ready, 2, timeout) < 0 && errno != EINTR) {
-            return;
+            break;
         }
         if ((ready[0].revents & POLLIN) != 0) {
             receive(supervisor);
         } else if ((ready[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
-            return; /* nobody stands under the filter any more */
+            break; /* nobody stands under the filter any more */
         }
         if ((ready[1].revents & POLLIN) != 0) {
             dispatch(supervisor);
@@ -131,4 +141,5 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
             ticked = eg_now_ms();
         }
     }
+    tell(supervisor);
 }

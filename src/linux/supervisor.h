@@ -69,9 +69,10 @@ typedef struct eg_supervisor {
     int epoll;
     bool capability; /* the flag of the state's table of threads counts: in the same process only */
     bool stop;
-    void (*on_refusal)(void *context, const eg_violation *violation); /* may be NULL */
+    void (*on_refusal)(void *context, const eg_violation *violation); /* NULL, or called after the answer */
     void (*on_event)(void *context);                                  /* EG_EVENT_OTHER is readable */
     void *context;
+    uint64_t told;                                                    /* the last that it was called for */
     int64_t hosts_again_ms;
     size_t held_count;
     eg_targets targets;
@@ -95,9 +96,6 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
 
 /* Serve until nobody stands under the filter any more, or `stop` is set. */
 void eg_supervisor_serve(eg_supervisor *supervisor);
-
-/* Wake whoever waits for refusals (kernel_thread.h); costs nothing where nobody does. */
-void eg_supervisor_tell(eg_kernel_counts *counts);
 
 int64_t eg_now_ms(void);
 

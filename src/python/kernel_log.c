@@ -7,6 +7,7 @@
 #ifdef __linux__
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "linux/kernel_thread.h"
@@ -34,10 +35,13 @@ static void tell_up_to(uint64_t last)
 
 static void run(void *thread)
 {
+    static const struct timespec pause = {.tv_nsec = 10000000};
+
     PyEval_AcquireThread(thread);
     for (;;) {
         uint64_t seen = told, last;
         Py_BEGIN_ALLOW_THREADS
+        nanosleep(&pause, NULL); /* who is refused a thousand times shall not wake us as often */
         last = eg_kernel_wait(seen);
         Py_END_ALLOW_THREADS /* ends the thread while the interpreter is finalized */
         tell_up_to(last);
