@@ -1,8 +1,9 @@
-"""The long runs of tests/strength: `./dev stress [storm | fresh | tests ...]`.
+"""The long runs of tests/strength: `./dev stress [storm | fresh | tests | kernel ...]`.
 
 * storm: 64 threads, forks, subinterpreters, signals, tracing, racing installs and finalization, for 5 minutes
 * fresh: import and install in 10,000 fresh processes
 * tests: leaks over 100,000 calls of each case, failing allocations, hundreds of endings
+* kernel: 20,000 tries of each race against the kernel layer (root: it makes network and process namespaces)
 
 A child survived where it ends with status 42, which nothing but its last line gives: 0 could be an early end, and a
 negative status is a signal.
@@ -119,7 +120,17 @@ def tests(steps: Steps, wanted: argparse.Namespace) -> None:
     steps.note(f"tests, {wanted.scale} times", code == 0, time.monotonic() - started, f"pytest exit {code}")
 
 
-PARTS = {"storm": storm, "fresh": fresh, "tests": tests}
+def kernel(steps: Steps, wanted: argparse.Namespace) -> None:
+    """Run the races against the kernel layer in their long form; a machine that cannot have them fails."""
+    options = ["-p", "no:cacheprovider", "--timeout=3600", "--stress-kernel", "-rs", "--durations=0"]
+    command = [sys.executable, "-m", "pytest", *options, "tests/kernel/test_races.py"]
+    started = time.monotonic()
+    code, output = logged("stress-kernel", command, variables={**variables(wanted.scale), "CI": "true"}, limit=3 * 3600)
+    steps.say(tail(output))
+    steps.note("kernel, 20,000 tries of each race", code == 0, time.monotonic() - started, f"pytest exit {code}")
+
+
+PARTS = {"storm": storm, "fresh": fresh, "tests": tests, "kernel": kernel}
 
 
 def main(arguments: list[str]) -> int:

@@ -10,14 +10,14 @@
 
 #define EG_THREAD_SLOTS 256u
 
-/* A slot is tid << 32 | the low half of the thread's start time, 0 where it is free:
- * thread ids are used again, start times are not. */
+/* A slot is tid << 32 | the low half of what tells the thread from a later one with its id
+ * (threads.c), 0 where it is free. */
 typedef struct eg_threads {
     _Atomic uint64_t slots[EG_THREAD_SLOTS];
 } eg_threads;
 
 /* Put the calling thread in or take it out. 0; -EAGAIN where the table is full, -errno
- * where the thread's start time cannot be read: the flag then must not be set. */
+ * where the thread cannot be told from another: the flag then must not be set. */
 int eg_threads_set(eg_threads *threads, bool flagged);
 
 /* Is this live thread in the table, and is it still the same thread? */
