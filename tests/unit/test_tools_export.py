@@ -25,7 +25,9 @@ ALLOW = (
 )
 FORMATS = ("nftables", "networkpolicy", "cilium", "systemd")
 NFT = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin")
-# CiliumNetworkPolicy, as its published CRD has it: FQDNSelector and PortProtocol.
+# What the published CRD of CiliumNetworkPolicy asks of the parts that are used: FQDNSelector, PortRule and PortProtocol.
+# The CRD itself comes with Cilium alone, by no registry that a test could install it from.
+PORTS_MAX, NAME_MAX = 40, 255
 MATCH_NAME = re.compile(r"([-a-zA-Z0-9_]+[.]?)+")
 MATCH_PATTERN = re.compile(r"([-a-zA-Z0-9_*]+[.]?)+")
 
@@ -180,15 +182,23 @@ def test_the_cilium_policy_is_what_its_schema_asks_for() -> None:
     assert (policy["apiVersion"], policy["kind"]) == ("cilium.io/v2", "CiliumNetworkPolicy")
     assert policy["spec"]["endpointSelector"] == {"matchLabels": {"app": "agent"}}
     dns, *rules = policy["spec"]["egress"]
+    assert set(dns) == {"toEndpoints", "toPorts"}
+    assert dns["toPorts"][0]["ports"] == [{"port": "53", "protocol": "ANY"}]
     asked = dns["toPorts"][0]["rules"]["dns"]
     assert asked == [{"matchName": "api.anthropic.com"}, {"matchPattern": "*.example.com"}]
     for rule in rules:
         assert len({"toFQDNs", "toCIDR"} & set(rule)) == 1  # Cilium refuses both in one rule
+        assert set(rule) <= {"toFQDNs", "toCIDR", "toPorts"}
         for name in rule.get("toFQDNs", ()):
+            assert len(name) == 1
+            assert all(len(text) <= NAME_MAX for text in name.values())
             assert MATCH_NAME.fullmatch(name.get("matchName", "x"))
             assert MATCH_PATTERN.fullmatch(name.get("matchPattern", "x"))
         for cidr in rule.get("toCIDR", ()):
             ipaddress.ip_network(cidr)
+            assert "/" in cidr  # its pattern wants the length
+        assert [set(one) for one in rule["toPorts"]] == [{"ports"}]
+        assert len(rule["toPorts"][0]["ports"]) <= PORTS_MAX
         for port in rule["toPorts"][0]["ports"]:
             assert isinstance(port["port"], str)
             assert 1 <= int(port["port"]) <= port.get("endPort", 65535) <= 65535
