@@ -188,3 +188,13 @@ for module in (importable, develop):
 tell([one.distribution for one in egressguard.violations()])
 """
     assert children.python(PRELUDE + INSTALL + source, tmp_path).last() == ["of-old 3.1", "develop 0.4"]
+
+
+def test_the_package_brings_nothing_but_itself() -> None:
+    """What a line needs is loaded with the package, so that must be little: `typing` alone costs more than all of it."""
+    source = "import socket, logging, sys\n{}\nloaded = sorted(sys.modules)\nfrom inside import tell\ntell(loaded)"
+    without = children.python(source.format("")).last()
+    loaded = children.python(source.format("import egressguard; egressguard.install()")).last()
+    brought = set(loaded) - set(without) - {"__future__"}
+    assert "egressguard._violations" in brought
+    assert {name for name in brought if name.partition(".")[0] != "egressguard"} == set()
