@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+DNS_PORT = 53
 WIDE_BITS = 65_536  # a network of more addresses than this is told
 
 
@@ -33,6 +34,8 @@ def _unwise(good: list[_allowlist_file.Line]) -> Iterator[tuple[int, str]]:
             yield line.number, f"{line.entry} opens {entry.network.num_addresses:,} addresses"
         if entry.kind != "unix" and entry.every_port:
             yield line.number, f"{line.entry} opens every port of its host"
+        elif entry.network is not None and entry.low <= DNS_PORT <= entry.high:
+            yield line.number, f"{line.entry} opens every DNS question to it; lookups of listed names need no entry"
         others = tuple(other.entry for other in good if _canonical(other.entry) != canonical)
         covering = _covering(entry, others)
         if covering is not None:

@@ -136,6 +136,10 @@ def test_every_bad_line_is_told_with_its_number(tmp_path: Path) -> None:
         ("a.b.example:443\n*.example:443\n", "FILE:1: warning: a.b.example:443 is covered by *.example:443"),
         ("203.0.113.7:443\n203.0.113.0/24:443\n", "FILE:1: warning: 203.0.113.7:443 is covered by 203.0.113.0/24:443"),
         ("a.example:*\n", "FILE:1: warning: a.example:* opens every port of its host"),
+        (
+            "203.0.113.53:53\n",
+            "FILE:1: warning: 203.0.113.53:53 opens every DNS question to it; lookups of listed names need no entry",
+        ),
         ("10.0.0.0/8:443\n", "FILE:1: warning: 10.0.0.0/8:443 opens 16,777,216 addresses"),
     ],
 )
