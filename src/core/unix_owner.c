@@ -1,4 +1,4 @@
-/* The owner of a UNIX listener, from sock_diag(7) and /proc. Slow, and only asked for a
+/* The owner of a UNIX listener or datagram socket, from sock_diag(7) and /proc. Slow, and only asked for a
  * UNIX address without an entry. */
 #include "core/unix_owner.h"
 
@@ -20,7 +20,10 @@
 #include <linux/unix_diag.h>
 #include <sys/sysmacros.h>
 
-#define STATE_LISTEN 10 /* TCP_LISTEN, which sock_diag uses for every family */
+/* TCP's states, which sock_diag uses for every family. A datagram socket has one of the others. */
+#define STATE_ESTABLISHED 1
+#define STATE_CLOSE 7
+#define STATE_LISTEN 10
 #define ANCESTORS_MAX 64
 
 /* Parent and start time of a process, fields 4 and 22 of its stat file (proc(5)). */
@@ -140,6 +143,7 @@ static bool family_holds(const eg_installer *installer, uint32_t inode)
 
 typedef struct wanted_listener {
     const eg_endpoint *endpoint;
+    bool is_datagram;
     bool is_path;
     struct stat status; /* of the path */
 } wanted_listener;
@@ -171,7 +175,14 @@ static bool message_matches(const wanted_listener *wanted, const struct unix_dia
     return false;
 }
 
-static bool ask_listeners(int link)
+/* The kernel hands a datagram to a datagram socket alone; a connect can meet a listener of either
+ * of the other types. */
+static bool may_be_reached(const wanted_listener *wanted, const struct unix_diag_msg *message)
+{
+    return wanted->is_datagram ? message->udiag_type == SOCK_DGRAM : message->udiag_state == STATE_LISTEN;
+}
+
+static bool ask_listeners(int link, bool is_datagram)
 {
     struct {
         struct nlmsghdr header;
@@ -183,7 +194,7 @@ static bool ask_listeners(int link)
     message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.question.sdiag_family = AF_UNIX;
-    message.question.udiag_states = 1u << STATE_LISTEN;
+    message.question.udiag_states = is_datagram ? 1u << STATE_CLOSE | 1u << STATE_ESTABLISHED : 1u << STATE_LISTEN;
     message.question.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS;
     /* Without a destination it goes to the kernel; the kernel layer need not judge it. */
     return send(link, &message, sizeof message, 0) == (ssize_t)sizeof message;
@@ -218,7 +229,7 @@ static size_t find_listeners(const wanted_listener *wanted, uint32_t inodes[LIST
     if (link < 0) {
         return 0;
     }
-    more = ask_listeners(link);
+    more = ask_listeners(link, wanted->is_datagram);
     while (more) {
         ssize_t size = recv(link, &answer, sizeof answer, 0);
         if (size < 0 && errno == EINTR) {
@@ -238,7 +249,7 @@ static size_t find_listeners(const wanted_listener *wanted, uint32_t inodes[LIST
                 break;
             }
             struct unix_diag_msg *found = NLMSG_DATA(at);
-            if (at->nlmsg_len >= NLMSG_LENGTH(sizeof *found) && found->udiag_state == STATE_LISTEN &&
+            if (at->nlmsg_len >= NLMSG_LENGTH(sizeof *found) && may_be_reached(wanted, found) &&
                 message_matches(wanted, found, at->nlmsg_len - NLMSG_HDRLEN)) {
                 inodes[count++] = found->udiag_ino;
                 more = count < LISTENERS_MAX;
@@ -252,9 +263,9 @@ static size_t find_listeners(const wanted_listener *wanted, uint32_t inodes[LIST
     return count;
 }
 
-bool eg_unix_owner_is_family(const eg_installer *installer, const eg_endpoint *endpoint)
+bool eg_unix_owner_is_family(const eg_installer *installer, const eg_endpoint *endpoint, bool is_datagram)
 {
-    wanted_listener wanted = {.endpoint = endpoint};
+    wanted_listener wanted = {.endpoint = endpoint, .is_datagram = is_datagram};
     char path[128];
     int saved = errno;
     bool family = false;
@@ -286,10 +297,11 @@ void eg_unix_owner_remember(eg_installer *installer)
     memset(installer, 0, sizeof *installer);
 }
 
-bool eg_unix_owner_is_family(const eg_installer *installer, const eg_endpoint *endpoint)
+bool eg_unix_owner_is_family(const eg_installer *installer, const eg_endpoint *endpoint, bool is_datagram)
 {
     (void)installer;
     (void)endpoint;
+    (void)is_datagram;
     return false;
 }
 

@@ -219,7 +219,7 @@ static eg_reason verdict_for_unix(const eg_state *state, const eg_dial *dial)
     if (key[0] != '\0' && eg_allowlist_covers_unix(&state->allowlist, key, endpoint->path_length)) {
         return EG_ALLOWED;
     }
-    if (dial->socket == EG_SOCKET_UNIX_STREAM && eg_unix_owner_is_family(&state->installer, endpoint)) {
+    if (eg_unix_owner_is_family(&state->installer, endpoint, dial->socket == EG_SOCKET_UNIX_DATAGRAM)) {
         return EG_ALLOWED;
     }
     return EG_REFUSED_UNIX;

@@ -217,8 +217,8 @@ static void unix_sockets_need_their_entry(void **unused)
     FINISH_ROWS();
 }
 
-/* Without an entry: this program's own listener (test_unix_owner.c has the others). A datagram
- * socket has no listener that could be found before it sends. */
+/* Without an entry: this program's own listener, or datagram socket (test_unix_owner.c has the
+ * others). One is not there for the other. */
 static void a_listener_of_its_own_needs_no_entry(void **unused)
 {
     (void)unused;
@@ -238,6 +238,13 @@ static void a_listener_of_its_own_needs_no_entry(void **unused)
     dial.socket = EG_SOCKET_TCP;
     assert_int_equal(eg_verdict_for_dial(state, &dial), EG_REFUSED_SOCKET);
     close(listener);
+    int receiver = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_int_equal(bind(receiver, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)), 0);
+    dial.socket = EG_SOCKET_UNIX_DATAGRAM;
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_ALLOWED);
+    dial.socket = EG_SOCKET_UNIX_STREAM;
+    assert_int_equal(eg_verdict_for_dial(state, &dial), EG_REFUSED_UNIX);
+    close(receiver);
     eg_state_destroy(state);
 }
 

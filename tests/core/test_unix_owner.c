@@ -38,6 +38,36 @@ static void only_listeners_count(void **unused)
     close(datagram);
 }
 
+static void a_datagram_socket_of_its_own_is_family_for_datagrams(void **unused)
+{
+    (void)unused;
+    int by_path = bound(SOCK_DGRAM, PATH), by_name = bound(SOCK_DGRAM, ABSTRACT);
+    assert_false(is_family(PATH));
+    of_datagrams = true;
+    assert_true(is_family(PATH));
+    assert_true(is_family(ABSTRACT));
+    assert_false(is_family(abstract, strlen(abstract + 1))); /* one byte less */
+    struct sockaddr_un peer = {.sun_family = AF_UNIX};
+    strcpy(peer.sun_path, path);
+    assert_int_equal(connect(by_name, (struct sockaddr *)&peer, sizeof peer), 0); /* another state */
+    assert_true(is_family(ABSTRACT));
+    close(by_path);
+    close(by_name);
+    assert_false(is_family(PATH));
+    assert_false(is_family(ABSTRACT));
+}
+
+static void a_listener_is_no_family_for_datagrams(void **unused)
+{
+    (void)unused;
+    int by_path = listening(SOCK_STREAM, PATH), by_name = listening(SOCK_SEQPACKET, ABSTRACT);
+    of_datagrams = true;
+    assert_false(is_family(PATH));
+    assert_false(is_family(ABSTRACT));
+    close(by_path);
+    close(by_name);
+}
+
 static void other_names_are_not_family(void **unused)
 {
     (void)unused;
@@ -96,6 +126,20 @@ static void a_descendant_with_the_same_program_is_family(void **unused)
     end(child);
     let_all_end();
     assert_false(is_family(ABSTRACT));
+}
+
+static void a_datagram_socket_of_another_program_is_not(void **unused)
+{
+    (void)unused;
+    of_datagrams = true;
+    pid_t child = holder(OTHER_PROGRAM, SOCK_DGRAM, ABSTRACT);
+    assert_false(is_family(ABSTRACT));
+    end(child);
+    let_all_end();
+    child = holder(SAME_PROGRAM, SOCK_DGRAM, ABSTRACT);
+    assert_true(is_family(ABSTRACT));
+    end(child);
+    let_all_end();
 }
 
 static void a_descendant_with_another_program_is_not(void **unused)
@@ -203,7 +247,7 @@ static void without_descriptors_nothing_is_family(void **unused)
     int listener = listening(SOCK_STREAM, ABSTRACT);
     descriptors_are_used_up();
     eg_endpoint endpoint = {.family = AF_UNIX, .path = abstract, .path_length = 1 + strlen(abstract + 1)};
-    bool family = eg_unix_owner_is_family(&installer, &endpoint);
+    bool family = eg_unix_owner_is_family(&installer, &endpoint, false);
     eg_installer unknown;
     memset(&unknown, 0xff, sizeof unknown);
     eg_unix_owner_remember(&unknown);
@@ -254,10 +298,13 @@ int main(void)
         OWNER_TEST(a_listener_of_its_own_is_family),
         OWNER_TEST(a_seqpacket_listener_counts_too),
         OWNER_TEST(only_listeners_count),
+        OWNER_TEST(a_datagram_socket_of_its_own_is_family_for_datagrams),
+        OWNER_TEST(a_listener_is_no_family_for_datagrams),
         OWNER_TEST(other_names_are_not_family),
         OWNER_TEST(a_link_to_the_listener_is_followed),
         OWNER_TEST(a_file_that_was_replaced_names_the_new_listener),
         OWNER_TEST(a_descendant_with_the_same_program_is_family),
+        OWNER_TEST(a_datagram_socket_of_another_program_is_not),
         OWNER_TEST(a_descendant_with_another_program_is_not),
         OWNER_TEST(any_program_is_family_where_the_installer_names_none),
         OWNER_TEST(a_process_that_is_no_descendant_is_not),

@@ -19,6 +19,7 @@ static uint32_t own_inode;
 static int own_listener = -1;
 static char message[1024];
 static size_t message_size;
+static bool of_datagrams;
 
 static int make_listener(void **unused)
 {
@@ -97,7 +98,7 @@ static bool is_family(void)
 {
     eg_endpoint endpoint = {.family = AF_UNIX, .path = NAME, .path_length = NAME_SIZE};
     errno = EINTR; /* left over from before */
-    bool family = eg_unix_owner_is_family(&installer, &endpoint);
+    bool family = eg_unix_owner_is_family(&installer, &endpoint, of_datagrams);
     script.active = false;
     return family;
 }
@@ -332,6 +333,30 @@ static void what_does_not_listen_is_passed_over(void **unused)
     assert_true(is_family());
 }
 
+/* A listener of the same name, which no datagram reaches; the kernel lists what it was asked for. */
+static void what_is_no_datagram_socket_is_passed_over(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint8_t type, state;
+        bool expected;
+    } rows[] = {{SOCK_DGRAM, 7, true}, {SOCK_DGRAM, 1, true}, {SOCK_STREAM, 7, false}, {SOCK_STREAM, STATE_LISTEN, false},
+                {SOCK_SEQPACKET, 1, false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        new_script();
+        size_t start = begin_listener(own_inode, rows[i].state);
+        message[start + sizeof(struct nlmsghdr) + offsetof(struct unix_diag_msg, udiag_type)] = (char)rows[i].type;
+        add_attribute(UNIX_DIAG_NAME, NAME, NAME_SIZE);
+        end_listener(start);
+        add_end();
+        then_message();
+        of_datagrams = true;
+        ROW(is_family() == rows[i].expected, "type %u in state %u", rows[i].type, rows[i].state);
+        of_datagrams = false;
+    }
+    FINISH_ROWS();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test(without_proc_nobody_is_family),
         cmocka_unit_test(other_attributes_are_passed_over),
         cmocka_unit_test(what_does_not_listen_is_passed_over),
+        cmocka_unit_test(what_is_no_datagram_socket_is_passed_over),
     };
     return cmocka_run_group_tests_name("unix owner, answers about listeners", tests, make_listener, NULL);
 }

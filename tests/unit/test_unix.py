@@ -158,32 +158,49 @@ tell(told)
     assert alone(source, tmp_path) == ["done", "done", "unix"]
 
 
-def test_a_datagram_socket_needs_an_entry(tmp_path: Path) -> None:
-    """Who holds it cannot be told for sure: SO_PEERCRED is no help there, so only an entry opens it."""
-    source = """
-held = listen(socket.SOCK_DGRAM)
+@pytest.mark.parametrize("address", ["path", "abstract"])
+def test_the_programs_own_datagram_socket_is_open(address: str, tmp_path: Path) -> None:
+    """Held by this process or by a child that it forked; not once nobody holds it, and a listener is none."""
+    source = f"""
+K = socket.SOCK_DGRAM
+held = listen(K, {address})
 egressguard.install(())
-tell([word(lambda: dial(socket.SOCK_DGRAM)), word(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", path))])
+one = socket.socket(socket.AF_UNIX, K)
+told = [word(lambda: one.sendto(b"sent", {address})), held.recv(9).decode()]
+told += [word(lambda: dial(K, {address})), word(lambda: one.sendmsg([b"x"], [], 0, {address}))]
+reading, writing = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(reading, 1)
+    os._exit(0)
+held.close()
+told.append(word(lambda: one.sendto(b"x", {address})))
+os.write(writing, b".")
+os.wait()
+told.append(word(lambda: one.sendto(b"x", {address})))
+listener = listen(socket.SOCK_STREAM, {address} + "2")
+told.append(word(lambda: one.sendto(b"x", {address} + "2")))
+tell(told)
 """
-    assert alone(source, tmp_path) == ["unix", "unix"]
+    assert alone(source, tmp_path) == ["done", "sent", "done", "done", "done", "unix", "unix"]
 
 
 def test_an_entry_opens_every_kind(tmp_path: Path) -> None:
+    """Nobody holds the sockets, so it is the entry alone that lets the dial through to the kernel."""
     source = """
 egressguard.install((f"unix:{path}", f"unix:@{abstract[1:]}"))
-told = []
-for address in (path, abstract):
-    held = listen(socket.SOCK_DGRAM, address)
-    told.append(word(lambda: dial(socket.SOCK_DGRAM, address)))
+listen(socket.SOCK_DGRAM).close()
+told = [word(lambda: dial(kind, address)) for address in (path, abstract) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)]
 tell([*told, word(lambda: dial(socket.SOCK_STREAM, path + "x"))])
 """
-    assert alone(source, tmp_path) == ["done", "done", "unix"]
+    # A stream connect to the file of a datagram socket finds nobody either: unix(7), ECONNREFUSED.
+    assert alone(source, tmp_path) == [*["ConnectionRefusedError"] * 4, "unix"]
 
 
 def test_an_entry_is_one_exact_path(tmp_path: Path) -> None:
     """Another spelling of it, or a link to it, is another path: a listed one is not found by the file behind it."""
     source = """
-held = listen(socket.SOCK_DGRAM)
+listen(socket.SOCK_DGRAM).close()
 folder, name = os.path.split(path)
 os.symlink(path, path + "-link")
 os.chdir(folder)
@@ -193,40 +210,49 @@ tell([word(lambda: dial(K, address)) for address in
       (path, path + "-link", name, "./" + name, folder + "//" + name, folder + "/./" + name, "@" + name, path + "\\0x")])
 """
     told = alone(source, tmp_path)
-    assert told[0] == "done"
+    assert told[0] == "ConnectionRefusedError"  # the kernel's own: nobody holds it
     assert set(told[1:7]) == {"unix"}
-    assert told[7] == "done"  # the kernel ends a path at its first NUL, and so does the verdict
+    assert told[7] == "ConnectionRefusedError"  # the kernel ends a path at its first NUL, and so does the verdict
 
 
-def test_a_child_that_runs_another_program_is_foreign(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["unguarded", "guarded"])
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_child_that_runs_another_program_is_foreign(kind: str, mode: str, tmp_path: Path) -> None:
     """A shell, a proxy: it may relay to anywhere, so being started by this program is not enough."""
-    source = """
+    source = (
+        f"KIND, MODE = '{kind}', '{mode}'"
+        """
 import shutil, subprocess
 # Another file than this executable, or another program altogether.
 copy = shutil.copy(os.path.realpath(sys.executable), path + "-python")
 code = '''
 import socket, sys
-one = socket.socket(socket.AF_UNIX)
+one = socket.socket(socket.AF_UNIX, getattr(socket, sys.argv[2]))
 one.bind(sys.argv[1])
-one.listen()
+if sys.argv[2] == "SOCK_STREAM":
+    one.listen()
 print(flush=True)
 one.settimeout(10)
 try:
-    one.accept()
-    print("connected", flush=True)
+    one.recv(1) if sys.argv[2] == "SOCK_DGRAM" else one.accept()
+    print("reached", flush=True)
 except OSError:
     pass
 '''
 environment = dict(os.environ, PYTHONHOME=sys.base_prefix)
-egressguard.install(())
-child = subprocess.Popen([copy, "-c", code, path], stdout=subprocess.PIPE, env=environment, text=True)
+if MODE == "guarded":
+    egressguard.install(())
+child = subprocess.Popen([copy, "-c", code, path, KIND], stdout=subprocess.PIPE, env=environment, text=True)
 child.stdout.readline()
-told = word(dial)
-child.kill()
+kind = getattr(socket, KIND)
+told = word(lambda: socket.socket(socket.AF_UNIX, kind).sendto(b"x", path) if KIND == "SOCK_DGRAM" else dial(kind))
+if MODE == "guarded":
+    child.kill()
 tell([told, child.stdout.read()])
 child.wait()
 """
-    assert alone(source, tmp_path) == ["unix", ""]
+    )
+    assert alone(source, tmp_path) == (["unix", ""] if mode == "guarded" else ["done", "reached\n"])
 
 
 def test_a_stale_path_is_refused(tmp_path: Path) -> None:
