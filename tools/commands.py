@@ -24,11 +24,19 @@ HELP = """usage: ./dev COMMAND [arguments]
   lab             the tests in network namespaces (root)
   integration     the tests against whole third-party programs
   build           sdist and wheel in dist/
-  fuzz, stress, sanitize, bench, cpython-tests, coverage, instructions, supply, catalogue
+  fuzz, stress, sanitize, bench, cpython-tests, coverage, mutate, instructions, supply, catalogue
                   the long runs: tools/NAME.py in the environment, with the arguments
 
 Everything made is under .dev/; delete it to start over. Logs: .dev/logs."""
 
+LONG = {  # what the scripts of the long runs need beside what a build needs
+    "fuzz": ("clang",),
+    "sanitize": ("cmocka",),
+    "coverage": ("cmocka",),
+    "instructions": ("valgrind", "ip"),
+    "bench": ("valgrind", "ip", "nginx"),
+    "mutate": ("cmocka",),
+}
 # The scripts that run inside the environment: which environment, and which packages beside the project.
 SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "demo": ("test", ("demo",)),
@@ -38,6 +46,7 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bench": ("bench", ("bench", "test")),
     "cpython-tests": ("test", ("test",)),
     "coverage": ("test", ("test",)),
+    "mutate": ("test", ("test",)),
     "instructions": ("test", ("test",)),
     "supply": ("test", ("test", "lint")),
     "catalogue": ("catalogue", ("test", "integration", "catalogue")),  # of its own: eventlet changes what others do
@@ -146,7 +155,7 @@ def script(name: str, arguments: list[str]) -> int:
         print(f"./dev {name}: not there yet", file=sys.stderr)
         return 2
     purpose, extras = SCRIPTS[name]
-    [environment] = ready(purpose, extras, system.BUILD)
+    [environment] = ready(purpose, extras, (*system.BUILD, *LONG.get(name, ())))
     code, _ = logged(name, [environment.python, "-m", f"tools.{module}", *arguments], live=True, limit=6 * 3600)
     return code if code >= 0 else 128 - code
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -30,8 +31,9 @@ from tools.project import (
 )
 from tools.steps import logged, side_by_side, tail
 
-# Builds happen in the environment itself (no build isolation), so that they need no network once it is set up.
-BUILD_REQUIREMENTS = ["setuptools>=77.0.3"]
+# What each extra is pinned to, and `build`: builds happen in the environment itself (no build isolation), so that they
+# need no network once it is set up. `./dev supply pin` writes these files.
+PINS = ROOT / "requirements"
 # pip keeps a wheel of a local sdist by its file name alone: with its cache, this would install yesterday's code.
 BUILD_WHEEL = ["wheel", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
 READ_EXTRAS = """
@@ -92,14 +94,21 @@ class Environment:
         self.set_stamp("interpreter", identity)
 
     def install_packages(self, extras: Iterable[str]) -> None:
-        """Install the packages of the named extras, in one resolution with those that are here already."""
+        """Install what requirements/ pins for the named extras, in one resolution with those that are here already.
+
+        pip takes no file whose hash is not in there: what ran here yesterday is what runs elsewhere tomorrow.
+        """
         known = extras_of(self.python)
         installed = self.stamp("packages") or {}
-        wanted = {name: known[name] for name in sorted(set(extras) | (set(installed) & set(known)))}
-        if all(installed.get(name) == wanted[name] for name in wanted):
+        names = [name for name in sorted(set(extras) | set(installed)) if name in known]
+        files = {name: PINS / f"{name}.txt" for name in ["build", *names]}
+        missing = {line for name in names for line in known[name] if not pinned(line, files[name])}
+        if missing:
+            raise Problem(f"not pinned in requirements/, run `./dev supply pin`: {', '.join(sorted(missing))}")
+        wanted = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+        if all(installed.get(name) == digest for name, digest in wanted.items()):
             return
-        requirements = sorted({line for name in wanted for line in wanted[name]})
-        self.pip("packages", "install", "-q", *BUILD_REQUIREMENTS, *requirements)
+        self.pip("packages", "install", "-q", "--require-hashes", *(f"-r{path}" for path in files.values()))
         self.set_stamp("packages", wanted)
 
     def install_project(self, strict: bool) -> None:
@@ -123,6 +132,13 @@ class Environment:
             shutil.rmtree(tree)
             self.pip("install", "install", "-q", "--no-deps", "--no-index", "--force-reinstall", *wheels.glob("*.whl"))
             self.set_stamp("project", installed)
+
+
+def pinned(requirement: str, path: Path) -> bool:
+    """Whether a file of requirements/ holds the package of a requirement; names differ in case and in dashes."""
+    name = re.split(r"[^\w.-]", requirement)[0]
+    pattern = re.sub(r"[-_.]+", "[-_.]+", name)
+    return path.exists() and bool(re.search(rf"^{pattern}(\[.*\])?==", path.read_text(), re.MULTILINE | re.IGNORECASE))
 
 
 @cache

@@ -7,6 +7,7 @@ a check makes sure that `egressguard` comes from the environment.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -97,12 +98,22 @@ def names_a_path(arguments: list[str]) -> bool:
     return any((ROOT / word.split("::")[0]).exists() for word in arguments if not word.startswith("-"))
 
 
+def instructions(environment: Environment, steps: Steps) -> None:
+    """Hold the instructions of a guarded call against the committed ones, where valgrind works."""
+    name = f"instructions of a guarded call on {environment.interpreter.label}"
+    if shutil.which("valgrind") is None:
+        steps.note(name, True, note="left out: valgrind is not here")
+        return
+    steps.run(name, [environment.python, "-m", "tools.instructions", "--guarded"], show=True)
+
+
 def whole(environments: list[Environment], integration: Environment | None, steps: Steps) -> list[str]:
     """Run everything and return pytest's closing lines."""
     closing: list[str] = []
     lint(environments[0], steps)
     steps.check("every test folder is run", left_out)
     core_tests(steps)
+    instructions(environments[0], steps)
     if folders(EVERYWHERE):
         closing += pytest_everywhere(environments, steps, [])
     for name in ONCE:

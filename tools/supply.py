@@ -27,7 +27,7 @@ from tools.steps import Steps, logged, tail
 
 HOME = STATE / "supply"
 PINS = ROOT / "requirements"
-EXTRAS = ("test", "lint", "bench", "integration")  # `test` first: the others agree with it
+EXTRAS = ("test", "demo", "lint", "bench", "integration")  # `test` first: the others agree with it
 BUILD_REQUIREMENTS = "setuptools>=77.0.3\n"
 # What auditwheel may name: the C library, which a manylinux tag stands for.
 LIBRARIES = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"}

@@ -44,6 +44,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     ),
     "cmocka": (lambda: compiles(CMOCKA, "-lcmocka"), ("libcmocka-dev",)),
     "cppcheck": (lambda: shutil.which("cppcheck") is not None, ("cppcheck",)),
+    "valgrind": (lambda: found("valgrind"), ("valgrind",)),
+    "clang": (lambda: shutil.which("clang") is not None, ("clang", "libclang-rt-dev")),
     "ip": (lambda: found("ip"), ("iproute2",)),
     "unshare": (lambda: found("unshare") and found("setpriv"), ("util-linux",)),
     "nginx": (lambda: found("nginx"), ("nginx",)),
