@@ -227,7 +227,7 @@ class Bench:
         return Bench(folder, self.seconds)
 
 
-def judge(mutants: list[Mutant], known: dict[str, str], whole: bool) -> int:
+def judge(mutants: list[Mutant], known: dict[str, str]) -> int:
     """Try the mutants, print what survives, and return the exit status."""
     survivors: set[str] = set()
     noticed: dict[str, int] = {}
@@ -258,7 +258,7 @@ def judge(mutants: list[Mutant], known: dict[str, str], whole: bool) -> int:
             list(pool.map(attempt, mutants))
     unexpected = survivors - known.keys()
     tried = {mutant.name for mutant in mutants}
-    stale = {name for name in known if (name in tried or whole) and name not in survivors}
+    stale = {name for name in known if name in tried and name not in survivors}
     for name in sorted(stale):
         print(f"NOTICED, strike it from {ACCEPTED.name}: {name}")
     for by, count in sorted(noticed.items(), key=lambda item: -item[1]):
@@ -281,13 +281,16 @@ def main(arguments: list[str]) -> int:
     if options.file:
         files = [path for path in files if path.name in options.file or path.stem in options.file]
     mutants = [mutant for path in files for mutant in mutants_of(path)]
+    gone = accepted().keys() - {mutant.name for path in sorted(CORE.glob("*.c")) for mutant in mutants_of(path)}
+    if gone:
+        raise Problem(f"{ACCEPTED.name} names what is not there any more: {'; '.join(sorted(gone))}")
     if options.sample is not None and options.sample < len(mutants):
         print(f"a sample of {options.sample} of {len(mutants)} mutants, --seed {options.seed}", flush=True)
         mutants = random.Random(options.seed).sample(mutants, options.sample)
     if options.list:
         print("\n".join(mutant.name for mutant in mutants))
         return 0
-    return judge(mutants, accepted(), whole=options.sample is None and not options.file)
+    return judge(mutants, accepted())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from functools import partial
 from tools.core_tests import core_tests
 from tools.environments import Environment
 from tools.lint import lint
-from tools.project import REPORTS, ROOT, environment_variables
+from tools.project import REPORTS, ROOT, digest_of, environment_variables
 from tools.steps import Steps, logged, side_by_side
 
 EVERYWHERE = ("unit", "adversarial")  # on every interpreter
@@ -26,6 +26,7 @@ ONCE = ("strength", "kernel", "lab", "integration", "catalogue")
 ALSO = {
     "integration": ("tests/adversarial/test_egress_guard_thread_isolation.py::test_no_temporal_worker_gets_the_flag",)
 }
+MUTANTS = 24
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
@@ -107,6 +108,13 @@ def instructions(environment: Environment, steps: Steps) -> None:
     steps.run(name, [environment.python, "-m", "tools.instructions", "--guarded"], show=True)
 
 
+def mutants(environment: Environment, steps: Steps) -> None:
+    """Break a few places of the core, others after every change of it; `./dev mutate` breaks each of them."""
+    seed = int(digest_of(["src/core", "tests/core"]), 16) % 10**6
+    command = [environment.python, "-m", "tools.mutate", "--sample", MUTANTS, "--seed", seed]
+    steps.run(f"{MUTANTS} mutants of src/core", command)
+
+
 def whole(environments: list[Environment], integration: Environment | None, steps: Steps) -> list[str]:
     """Run everything and return pytest's closing lines."""
     closing: list[str] = []
@@ -114,6 +122,7 @@ def whole(environments: list[Environment], integration: Environment | None, step
     steps.check("every test folder is run", left_out)
     core_tests(steps)
     instructions(environments[0], steps)
+    mutants(environments[0], steps)
     if folders(EVERYWHERE):
         closing += pytest_everywhere(environments, steps, [])
     for name in ONCE:

@@ -5,8 +5,8 @@
 * sbom: a CycloneDX document for the wheel, in dist/
 * pins: every package of the extras is pinned with hashes in requirements/
 
-`python -m tools.supply pin` resolves these anew, with uv. What is needed for it is installed in an environment of its
-own under .dev/.
+`python -m tools.supply pin` adds what is not pinned yet, `upgrade` resolves all of it anew, both with uv. What is needed
+for it is installed in an environment of its own under .dev/.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ from tools.steps import Steps, logged, tail
 
 HOME = STATE / "supply"
 PINS = ROOT / "requirements"
-EXTRAS = ("test", "demo", "lint", "bench", "integration")  # `test` first: the others agree with it
+# Each with those that share an environment with it, and were resolved before: it agrees with them.
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "test": (),
+    "demo": ("test",),
+    "lint": ("test",),
+    "bench": ("test",),
+    "integration": ("test",),
+    "catalogue": ("test", "integration"),
+}
 BUILD_REQUIREMENTS = "setuptools>=77.0.3\n"
 # What auditwheel may name: the C library, which a manylinux tag stands for.
 LIBRARIES = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"}
@@ -103,6 +111,7 @@ def pins() -> str:
     wrong = []
     for extra, wanted in extras_of(Path(sys.executable)).items():
         if extra not in EXTRAS:
+            wrong.append(f"{extra} (and name it in tools/supply.py)")
             continue
         pinned = names_in(PINS / f"{extra}.txt")
         wrong += [f"{extra}: {name}" for name in map(normal_name, wanted) if name not in pinned]
@@ -116,16 +125,21 @@ def normal_name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", found[0] if found else requirement).lower()
 
 
-def pin() -> str:
-    """Resolve every extra for every Python from 3.11 on, and write its file."""
+def upgrade() -> str:
+    """Resolve every extra anew."""
+    return pin("--upgrade")
+
+
+def pin(*more: str) -> str:
+    """Resolve every extra for every Python from 3.11 on, and write its file; what is pinned stays as it is."""
     PINS.mkdir(exist_ok=True)
     uv = [tool("uv"), "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--generate-hashes"]
-    quiet = ["--no-header", "--no-annotate", "--upgrade"]
+    quiet = ["--no-header", "--no-annotate", *more]
     source = HOME / "build.in"
     source.write_text(BUILD_REQUIREMENTS)
     jobs: list[list[object]] = [["-o", PINS / "build.txt", source]]
-    for extra in EXTRAS:
-        agree = [] if extra == EXTRAS[0] else ["-c", PINS / f"{EXTRAS[0]}.txt"]
+    for extra, others in EXTRAS.items():
+        agree = [f"-c{PINS / other}.txt" for other in others]
         jobs.append([*agree, "--extra", extra, "-o", PINS / f"{extra}.txt", ROOT / "pyproject.toml"])
     for job in jobs:
         code, output = logged("supply-pin", [*uv, *quiet, *job], variables=environment_variables(network=True))
@@ -138,8 +152,8 @@ PARTS: dict[str, Callable[[], str]] = {"wheel": wheel, "audit": audit, "sbom": s
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts, all but `pin` where none is named."""
-    known = {**PARTS, "pin": pin}
+    """Run the parts, all but `pin` and `upgrade` where none is named."""
+    known = {**PARTS, "pin": pin, "upgrade": upgrade}
     unknown = [name for name in arguments if name not in known]
     if unknown:
         print(f"supply: {unknown[0]} is none of {', '.join(known)}", file=sys.stderr)
