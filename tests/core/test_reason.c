@@ -52,7 +52,7 @@ static void what_is_out_of_range_is_a_refusal_too(void **unused)
         assert_string_equal(eg_reason_text((eg_reason)outside[i]), eg_reason_text(EG_REFUSED_INTERNAL));
         assert_string_equal(eg_route_name((eg_route)outside[i]), "unknown");
     }
-    assert_string_equal(eg_route_name(EG_ROUTE_COUNT), "unknown");
+    assert_string_equal(eg_route_name(EG_ROUTE_NAMES), "unknown");
 }
 
 int main(void)
