@@ -5,8 +5,8 @@
 * sbom: a CycloneDX document for the wheel, in dist/
 * pins: every package of the extras is pinned with hashes in requirements/
 
-`python -m tools.supply pin` adds what is not pinned yet, `upgrade` resolves all of it anew, both with uv. What is needed
-for it is installed in an environment of its own under .dev/.
+`python -m tools.supply pin` adds what is not pinned yet, `upgrade` resolves all of it anew, both with uv. What is
+needed for it is installed in an environment of its own under .dev/.
 """
 
 from __future__ import annotations
