@@ -29,6 +29,9 @@ static eg_socket_kind inet_kind(int type, int protocol)
     if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP)) {
         return EG_SOCKET_UDP;
     }
+    if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) {
+        return EG_SOCKET_UDPLITE;
+    }
     return EG_SOCKET_OTHER;
 }
 
@@ -150,7 +153,9 @@ static eg_reason verdict_for_question(const eg_state *state, const eg_dial *dial
     eg_dns_question question;
     eg_name_match match;
 
-    if (dial->payload == NULL || dial->more_to_come || !eg_dns_read_query(dial->payload, dial->payload_length, &question) ||
+    /* No nameserver is asked by UDP-Lite, so nothing of a question is worth reading there. */
+    if (dial->socket != EG_SOCKET_UDP || dial->payload == NULL || dial->more_to_come ||
+        !eg_dns_read_query(dial->payload, dial->payload_length, &question) ||
         eg_allowlist_match_name(&state->allowlist, &question.name, EG_ANY_PORT, &match) != EG_MATCH_LISTED) {
         return EG_REFUSED_NAMESERVER;
     }
@@ -159,13 +164,14 @@ static eg_reason verdict_for_question(const eg_state *state, const eg_dial *dial
 
 static bool is_dns(const eg_dial *dial)
 {
-    return dial->endpoint->port == DNS_PORT && dial->socket == EG_SOCKET_UDP &&
+    return dial->endpoint->port == DNS_PORT &&
+           (dial->socket == EG_SOCKET_UDP || dial->socket == EG_SOCKET_UDPLITE) &&
            (dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6);
 }
 
 bool eg_verdict_needs_payload(const eg_dial *dial)
 {
-    return is_dns(dial) && eg_machine_is_nameserver(&dial->endpoint->address) == EG_NAMESERVER_YES;
+    return is_dns(dial) && dial->socket == EG_SOCKET_UDP && eg_machine_is_nameserver(&dial->endpoint->address) == EG_NAMESERVER_YES;
 }
 
 static eg_reason verdict_for_ip(const eg_state *state, const eg_dial *dial)
@@ -173,7 +179,7 @@ static eg_reason verdict_for_ip(const eg_state *state, const eg_dial *dial)
     const eg_endpoint *endpoint = dial->endpoint;
     eg_reason reason;
 
-    if (dial->socket != EG_SOCKET_TCP && dial->socket != EG_SOCKET_UDP) {
+    if (dial->socket != EG_SOCKET_TCP && dial->socket != EG_SOCKET_UDP && dial->socket != EG_SOCKET_UDPLITE) {
         return EG_REFUSED_SOCKET;
     }
     if (is_dns(dial)) {

@@ -11,11 +11,12 @@ typedef enum eg_action {
     EG_ACTION_SEND,        /* one message with a destination */
 } eg_action;
 
-/* What a socket is. EG_SOCKET_PLAIN is a TCP, UDP or MPTCP stream or datagram socket. */
+/* What a socket is. EG_SOCKET_TCP is MPTCP's kind, too. */
 typedef enum eg_socket_kind {
     EG_SOCKET_OTHER = 0,
     EG_SOCKET_TCP,
     EG_SOCKET_UDP,
+    EG_SOCKET_UDPLITE, /* UDP's addresses, ports and calls (RFC 3828): ADR-0018 */
     EG_SOCKET_UNIX_STREAM, /* stream or seqpacket */
     EG_SOCKET_UNIX_DATAGRAM,
     EG_SOCKET_NETLINK,

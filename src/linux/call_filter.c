@@ -142,8 +142,8 @@ static void socket_block(eg_filter *filter)
     load(filter, low_word(2));
     when_equal(filter, 0, 5, 0);
     when_equal(filter, IPPROTO_UDP, 4, 0);
-    give(filter, NOTIFY); /* ping, UDP-Lite */
-    give(filter, NOTIFY);
+    when_equal(filter, IPPROTO_UDPLITE, 3, 0);
+    give(filter, NOTIFY); /* ping */
     give(filter, NOTIFY); /* raw, SCTP */
     give(filter, NOTIFY); /* another family */
     give(filter, ALLOW);

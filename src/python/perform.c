@@ -65,7 +65,7 @@ static int raise_event(const char *event, PyObject *socket, PyObject *exact)
 
 bool eg_performs_connect(const eg_judged_dial *judged)
 {
-    return judged->kind == EG_SOCKET_UDP;
+    return judged->kind == EG_SOCKET_UDP || judged->kind == EG_SOCKET_UDPLITE;
 }
 
 PyObject *eg_perform_connect(const eg_judged_dial *judged, const eg_parsed *parsed)
@@ -115,7 +115,7 @@ int eg_perform_check_connected(const eg_judged_dial *judged, const eg_parsed *pa
 
 bool eg_performs_send(const eg_judged_dial *judged)
 {
-    return judged->kind == EG_SOCKET_UDP || judged->kind == EG_SOCKET_TCP;
+    return judged->kind == EG_SOCKET_UDP || judged->kind == EG_SOCKET_UDPLITE || judged->kind == EG_SOCKET_TCP;
 }
 
 static double now(void)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import children
+import nameserver
 import pytest
 
 pytestmark = pytest.mark.usefixtures("own_network")
@@ -197,11 +198,11 @@ else:
 
 
 def test_sctp_and_dccp_are_refused_at_a_listed_address() -> None:
-    """Other protocols than TCP, UDP and MPTCP have no entry; where the kernel lacks them there is nothing to refuse."""
+    """Other protocols than TCP, UDP, UDP-Lite and MPTCP have no entry; where the kernel lacks them there is nothing to refuse."""
     source = """
 install()
 words = []
-for kind, protocol in ((socket.SOCK_STREAM, 132), (socket.SOCK_SEQPACKET, 132), (6, 33), (socket.SOCK_DGRAM, 136)):
+for kind, protocol in ((socket.SOCK_STREAM, 132), (socket.SOCK_SEQPACKET, 132), (6, 33)):
     try:
         one = socket.socket(socket.AF_INET, kind, protocol)
     except OSError:
@@ -210,3 +211,44 @@ for kind, protocol in ((socket.SOCK_STREAM, 132), (socket.SOCK_SEQPACKET, 132), 
 tell(words)
 """
     assert set(alone("guarded", source)) <= {"socket-type"}
+
+
+UDPLITE = """
+L = 136  # IPPROTO_UDPLITE
+try:
+    sink, other = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM, L) for _ in range(2))
+except OSError as error:
+    tell(str(error))
+    sys.exit()
+for one, port in ((sink, 9), (other, 10)):
+    one.bind((LISTED, port))
+install()
+def lite(): return socket.socket(socket.AF_INET, socket.SOCK_DGRAM, L)
+def connected(port):
+    one = lite()
+    one.connect((LISTED, port))
+    one.send(b"x")
+calls = [lambda port: lite().sendto(b"x", (LISTED, port)), lambda port: lite().sendto(b"x", 0, (LISTED, port)),
+         lambda port: lite().sendmsg([b"x"], [], 0, (LISTED, port)), connected]
+told = []
+for call in calls:
+    told.append([word(lambda: call(9)), arrived(sink), word(lambda: call(10)), arrived(other)])
+    for one in (sink, other):
+        one.setblocking(False)
+        try: one.recv(9)
+        except BlockingIOError: pass
+tell(told)
+tell([word(lambda: lite().connect_ex((LISTED, 10))), word(lambda: lite().connect(("127.0.0.1", 9))),
+      word(lambda: lite().sendto(b"x", (NAMESERVER, 53)))])
+"""
+
+
+def test_udp_lite_reaches_what_udp_reaches() -> None:
+    """It has UDP's addresses and ports (RFC 3828, ADR-0018): the listed port, and no other one."""
+    source = UDPLITE.replace("NAMESERVER", repr(nameserver.addresses()[0]))
+    free = children.python_alone(PREAMBLE + source, "unguarded", addresses=["203.0.113.5/32"]).told()
+    if isinstance(free[0], str):
+        pytest.skip(f"this kernel has no UDP-Lite: {free[0]}")
+    assert free[0] == [["done", 1, "done", 1]] * 4
+    held = children.python_alone(PREAMBLE + source, "guarded", addresses=["203.0.113.5/32"]).told()
+    assert held == [[["done", 1, "port", 0]] * 4, ["port", "loopback", "nameserver"]]

@@ -74,14 +74,17 @@ static void ip_dials_are_judged_by_their_address(void **unused)
     (void)unused;
     eg_state *state = state_of_dials();
     for (size_t i = 0; i < COUNT_OF(dials); i++) {
-        for (int variant = 0; variant < 8; variant++) {
+        for (int variant = 0; variant < 12; variant++) {
+            static const eg_socket_kind sockets[] = {EG_SOCKET_TCP, EG_SOCKET_UDP, EG_SOCKET_UDPLITE};
+            static const char *const words[] = {"TCP", "UDP", "UDP-Lite"};
+            int socket = variant / 4;
             eg_endpoint endpoint = endpoint_of(dials[i].address, dials[i].port);
-            eg_dial dial = dial_of(&endpoint, variant & 1 ? EG_SOCKET_UDP : EG_SOCKET_TCP);
+            eg_dial dial = dial_of(&endpoint, sockets[socket]);
             dial.action = variant & 2 ? EG_ACTION_SEND : EG_ACTION_CONNECT;
-            dial.loopback_open = (variant & 4) != 0;
+            dial.loopback_open = (variant & 1) != 0;
             eg_reason reason = eg_verdict_for_dial(state, &dial);
             eg_reason wanted = dial.loopback_open ? dials[i].with_flag : dials[i].expected;
-            ROW(reason == wanted, "%s: %s %s%s: %s, not %s", dials[i].what, variant & 1 ? "UDP" : "TCP",
+            ROW(reason == wanted, "%s: %s %s%s: %s, not %s", dials[i].what, words[socket],
                 variant & 2 ? "send" : "connect", dial.loopback_open ? " with the flag" : "", eg_reason_word(reason),
                 eg_reason_word(wanted));
         }

@@ -47,6 +47,10 @@ static const struct {
     {"TCP by its entry", "203.0.113.53", 53, EG_SOCKET_TCP, TEXT(UNLISTED), EG_ALLOWED},
     {"TCP to a stub on loopback", "127.0.0.53", 53, EG_SOCKET_TCP, TEXT(LISTED), EG_REFUSED_LOOPBACK},
     {"TCP without an entry", "2001:db8:99::53", 53, EG_SOCKET_TCP, TEXT(LISTED), EG_REFUSED_PORT},
+    {"UDP-Lite, whatever the entry", "203.0.113.53", 53, EG_SOCKET_UDPLITE, TEXT(LISTED), EG_REFUSED_NAMESERVER},
+    {"UDP-Lite to a stub on loopback", "127.0.0.53", 53, EG_SOCKET_UDPLITE, TEXT(LISTED), EG_REFUSED_NAMESERVER},
+    {"UDP-Lite to another host", "198.18.0.1", 53, EG_SOCKET_UDPLITE, TEXT(LISTED), EG_REFUSED_NOT_LISTED},
+    {"UDP-Lite to another port", "203.0.113.53", 52, EG_SOCKET_UDPLITE, TEXT(LISTED), EG_REFUSED_PORT},
     {"another kind of socket", "203.0.113.53", 53, EG_SOCKET_OTHER, TEXT(LISTED), EG_REFUSED_SOCKET},
 };
 

@@ -13,7 +13,7 @@ from conftest import Guarded
 
 ABSENT = 77
 # Those with a peer on the list reach it; for the others there is no entry, whatever the peer.
-OPEN = "connect nonblocking sendto udp-connect sendmsg sendmmsg fastopen-connect mapped".split()
+OPEN = "connect nonblocking sendto udp-connect udplite sendmsg sendmmsg fastopen-connect mapped".split()
 CLOSED = "fastopen unspec raw ping packet options control int80 socketcall x32 io_uring".split()
 
 

@@ -90,7 +90,7 @@ SOCKETS = [
         ("ICMPv6", "socket.socket(10, 3, 58).sendto(b'\\x80' + bytes(7), (RAW6, 0))",
          f"ICMPv6 to {UNLISTED6} type 128"),
         ("ping", f"socket.socket(2, 2, 1).sendto({ECHO}, (RAW, 443))", f"ICMP to {UNLISTED} type 8"),
-        ("UDP-Lite", "socket.socket(2, 2, 136).sendto(b'x', (RAW, 443))", f"UDPLITE to {UNLISTED}"),
+        ("UDP-Lite, another port", "socket.socket(2, 2, 136).sendto(b'x', (RAW, 80))", f"UDPLITE to {UNLISTED}"),
         ("header of one's own", f"socket.socket(2, 3, 255).sendto({DATAGRAM}, (RAW, 443))", UDP + "80"),
         ("header of one's own, by sendmsg", f"socket.socket(2, 3, 255).sendmsg([{DATAGRAM}], [], 0, (RAW, 443))",
          UDP + "80"),

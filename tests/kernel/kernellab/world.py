@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import selectors
@@ -26,6 +27,7 @@ NAMES = {
 CHANGING = itertools.cycle(NAMES["changing.test"])
 ALIASES = {"alias.test": "api.test"}
 A, CNAME, AAAA = 1, 5, 28
+UDPLITE = 136  # IANA's protocol numbers
 
 
 def encode(name: str) -> bytes:
@@ -72,6 +74,10 @@ class World:
         udp.bind((address, port))
         self.selector.register(tcp, selectors.EVENT_READ, self.accept)
         self.selector.register(udp, selectors.EVENT_READ, self.receive)
+        with contextlib.suppress(OSError):  # a kernel without UDP-Lite
+            lite = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, UDPLITE)
+            lite.bind((address, port))
+            self.selector.register(lite, selectors.EVENT_READ, self.receive)
 
     def accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()

@@ -80,6 +80,15 @@ static int by_udp_connect(void)
     return tell("send", send(fd, "connected", 9, 0) != 9);
 }
 
+static int by_udplite(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE);
+    if (fd < 0) {
+        return errno == EPROTONOSUPPORT ? absent("UDP-Lite") : tell("socket", 1);
+    }
+    return tell("sendto", sendto(fd, "lite", 4, 0, (struct sockaddr *)&to, sizeof to) != 4);
+}
+
 static struct msghdr message(struct iovec *vector)
 {
     *vector = (struct iovec){"sendmsg", 7};
@@ -255,7 +264,7 @@ static const struct {
     int (*run)(void);
 } routes[] = {
     {"connect", by_connect},   {"nonblocking", by_nonblocking}, {"sendto", by_sendto},
-    {"udp-connect", by_udp_connect}, {"sendmsg", by_sendmsg},   {"sendmmsg", by_sendmmsg},
+    {"udp-connect", by_udp_connect}, {"udplite", by_udplite},   {"sendmsg", by_sendmsg},   {"sendmmsg", by_sendmmsg},
     {"fastopen", by_fastopen}, {"fastopen-connect", by_fastopen_connect}, {"unspec", by_unspec},
     {"mapped", by_mapped},     {"raw", by_raw},                 {"ping", by_ping},
     {"packet", by_packet},     {"options", by_options},         {"control", by_control},
