@@ -97,18 +97,28 @@ int eg_perform_check_connected(const eg_judged_dial *judged, const eg_parsed *pa
 {
     const eg_state *state = eg_guard_get();
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-    int descriptor;
+    PyObject *type, *value, *traceback;
+    int done = 0;
 
     if (state == NULL || judged->kind != EG_SOCKET_TCP ||
         !atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed)) {
         return 0;
     }
-    descriptor = eg_socket_object_descriptor(judged->socket);
-    if (descriptor < 0 || eg_socket_kind_of_descriptor(descriptor) == judged->kind) {
-        return 0;
+    /* A connect that failed, or that is under way, has raised already: that stands, or the violation. */
+    PyErr_Fetch(&type, &value, &traceback);
+    int descriptor = eg_socket_object_descriptor(judged->socket);
+    if (descriptor >= 0 && eg_socket_kind_of_descriptor(descriptor) != judged->kind) {
+        connect(descriptor, &nobody, sizeof nobody); /* another kind's connect has sent nothing yet */
+        done = eg_refuse_endpoint(judged->route, EG_REFUSED_SOCKET, &parsed->endpoint);
     }
-    connect(descriptor, &nobody, sizeof nobody); /* another kind's connect has sent nothing yet */
-    return eg_refuse_endpoint(judged->route, EG_REFUSED_SOCKET, &parsed->endpoint);
+    if (done == 0) {
+        PyErr_Restore(type, value, traceback);
+    } else {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    }
+    return done;
 }
 
 /* ---- send ---- */

@@ -252,3 +252,20 @@ def test_udp_lite_reaches_what_udp_reaches() -> None:
     assert free[0] == [["done", 1, "done", 1]] * 4
     held = children.python_alone(PREAMBLE + source, "guarded", addresses=["203.0.113.5/32"]).told()
     assert held == [[["done", 1, "port", 0]] * 4, ["port", "loopback", "nameserver"]]
+
+
+def test_a_tcp_connect_that_fails_says_so_where_sockets_are_distrusted() -> None:
+    """The kernel is asked again after the connect then: what the connect raised stands."""
+    source = """
+install()
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+def dial(timeout):
+    one = socket.socket()
+    one.settimeout(timeout)
+    one.connect((LISTED, 9))
+told = [word(lambda: dial(timeout)) for timeout in (None, 5, 0)]
+tell([*told, word(lambda: socket.socket().connect_ex((LISTED, 9)))])
+"""
+    expected = ["ConnectionRefusedError", "ConnectionRefusedError", "BlockingIOError", "done"]
+    assert alone("unguarded", source) == expected
+    assert alone("guarded", source) == expected
