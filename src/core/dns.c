@@ -111,3 +111,24 @@ bool eg_dns_read_query(const uint8_t *message, size_t length, eg_dns_question *o
     }
     return at == length;
 }
+
+size_t eg_dns_make_query(const eg_name *name, uint16_t type, uint8_t *out)
+{
+    static const uint8_t header[HEADER_SIZE] = {0, 0, 0x01 /* RD */, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    size_t at = HEADER_SIZE;
+
+    memcpy(out, header, sizeof header);
+    for (const char *label = name->text; *label != '\0';) {
+        size_t length = strcspn(label, ".");
+        out[at++] = (uint8_t)length;
+        memcpy(out + at, label, length);
+        at += length;
+        label += length + (label[length] == '.');
+    }
+    out[at++] = 0;
+    out[at++] = (uint8_t)(type >> 8);
+    out[at++] = (uint8_t)type;
+    out[at++] = 0;
+    out[at++] = CLASS_IN;
+    return at;
+}

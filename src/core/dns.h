@@ -25,4 +25,8 @@ typedef struct eg_dns_question {
  * for anything else: UPDATE, two questions, trailing bytes, options that carry data. */
 bool eg_dns_read_query(const uint8_t *message, size_t length, eg_dns_question *out);
 
+/* Write the question for a name: returns its length. `out` holds EG_DNS_QUESTION_MAX bytes. */
+#define EG_DNS_QUESTION_MAX 272 /* header, 255 bytes of name, type and class */
+size_t eg_dns_make_query(const eg_name *name, uint16_t type, uint8_t *out);
+
 #endif

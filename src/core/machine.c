@@ -334,6 +334,20 @@ static bool read_nameservers(const char *path, eg_address *out, size_t most, siz
     return !reader.failed;
 }
 
+bool eg_machine_first_nameserver(eg_address *out)
+{
+    static const uint8_t local[4] = {127, 0, 0, 1};
+    size_t count;
+    int saved = errno;
+    bool known = read_nameservers("/etc/resolv.conf", out, 1, &count);
+
+    errno = saved;
+    if (known && count == 0) {
+        *out = eg_address_from_ipv4(local);
+    }
+    return known;
+}
+
 eg_nameserver eg_machine_is_nameserver(const eg_address *address)
 {
     eg_address servers[NAMESERVERS_MAX];

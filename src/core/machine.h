@@ -28,6 +28,9 @@ typedef enum eg_nameserver {
 } eg_nameserver;
 eg_nameserver eg_machine_is_nameserver(const eg_address *address);
 
+/* The nameserver that libc asks first (resolv.conf(5)). False where the file cannot be read. */
+bool eg_machine_first_nameserver(eg_address *out);
+
 /* The addresses that /etc/hosts gives for a name, in the file's order; at most `most`. */
 size_t eg_machine_hosts_addresses(const eg_name *name, eg_address *out, size_t most);
 

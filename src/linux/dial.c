@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "linux/judge.h"
+#include "linux/look_again.h"
 #include "linux/stub.h"
 
 /* One connect that does not wait: 0 / -errno. O_NONBLOCK belongs to the open socket, which
@@ -121,6 +122,10 @@ static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg
         bool ip = dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6;
         if (ip && is_fresh_datagram(work->socket, facts)) {
             return probe(supervisor, work, dial->endpoint);
+        }
+        if (reason == EG_REFUSED_NOT_LISTED && eg_look_again(supervisor, work, dial->endpoint, facts->blocking)) {
+            work->by_timer = true;
+            return eg_wait();
         }
         return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, dial->endpoint);
     }

@@ -8,6 +8,7 @@
 
 #include "core/lookup.h"
 #include "linux/hold.h"
+#include "linux/look_again.h"
 #include "linux/stub_inside.h"
 
 void eg_exchange_end(eg_supervisor *supervisor, eg_exchange *exchange)
@@ -16,6 +17,9 @@ void eg_exchange_end(eg_supervisor *supervisor, eg_exchange *exchange)
     exchange->socket = -1;
     exchange->step = EG_EXCHANGE_FREE;
     supervisor->stub->busy--;
+    if (exchange->look != 0) {
+        eg_look_again_ended(supervisor, exchange->look, exchange->granted);
+    }
 }
 
 static int open_upstream(eg_supervisor *supervisor, eg_exchange *exchange, int type)
@@ -190,13 +194,32 @@ bool eg_stub_look_up(eg_supervisor *supervisor, eg_work *work, const eg_endpoint
     return true;
 }
 
+bool eg_exchange_look_up(eg_supervisor *supervisor, const eg_endpoint *nameserver, const eg_name *name, uint16_t type,
+                         const eg_name_match *match, uint16_t look)
+{
+    uint8_t query[EG_DNS_QUESTION_MAX];
+    eg_dns_question asked;
+    size_t length = eg_dns_make_query(name, type, query);
+    eg_exchange *exchange =
+        eg_dns_read_query(query, length, &asked) ? begin(supervisor, nameserver, &asked, query, length) : NULL;
+
+    if (exchange == NULL) {
+        return false;
+    }
+    exchange->listed = true;
+    exchange->match = *match;
+    exchange->look = look;
+    return true;
+}
+
 /* Grant what may be dialled. False where the name leads only to what may not. */
-static bool grant(eg_supervisor *supervisor, const eg_exchange *exchange, const eg_dns_answer *answer)
+static bool grant(eg_supervisor *supervisor, eg_exchange *exchange, const eg_dns_answer *answer)
 {
     size_t granted = 0;
     for (size_t i = 0; exchange->listed && i < answer->count; i++) {
         granted += eg_lookup_accept(supervisor->state, &exchange->match, &answer->addresses[i]);
     }
+    exchange->granted = granted > 0;
     return !exchange->listed || answer->count == 0 || granted > 0;
 }
 
@@ -204,8 +227,12 @@ static void finish(eg_supervisor *supervisor, eg_exchange *exchange, uint8_t *me
 {
     eg_asker asker = asker_of(exchange);
     uint64_t work_id = exchange->work_id;
+    uint16_t look = exchange->look;
 
     eg_exchange_end(supervisor, exchange); /* what follows may begin another */
+    if (look != 0) {
+        return; /* who waits for it is judged again soon */
+    }
     if (work_id != 0) {
         eg_hold_resume(supervisor, work_id);
         return;
@@ -233,7 +260,8 @@ static void take_answer(eg_supervisor *supervisor, eg_exchange *exchange, uint8_
         finish(supervisor, exchange, NULL, 0, EG_DNS_SERVFAIL);
         return;
     }
-    if (answer.truncated && exchange->step == EG_EXCHANGE_UDP && (exchange->connection != NULL || exchange->work_id != 0)) {
+    if (answer.truncated && exchange->step == EG_EXCHANGE_UDP && 
+        (exchange->connection != NULL || exchange->work_id != 0 || exchange->look != 0)) {
         close(exchange->socket);
         exchange->socket = open_upstream(supervisor, exchange, SOCK_STREAM);
         exchange->step = EG_EXCHANGE_TCP_CONNECT;

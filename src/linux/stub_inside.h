@@ -8,6 +8,8 @@
 #define EG_CLIENTS 1024    /* sockets that were redirected, the oldest goes */
 #define EG_CONNECTIONS 32  /* TCP clients at a time */
 #define EG_EXCHANGES 128   /* questions under way */
+#define EG_LOOKS 64u        /* names that are looked up again */
+#define EG_LOOK_PORTS 64u
 #define EG_QUESTIONS 128   /* the same, on callers' own sockets */
 #define EG_ANSWER_MAX 65535u
 #define EG_EXCHANGE_MS 5000
@@ -58,6 +60,8 @@ typedef struct eg_exchange {
     eg_name_match match;
     /* Who gets the answer: a held call, a connection, or an address at a UDP socket. */
     uint64_t work_id;
+    uint16_t look; /* a second look, from 1: nobody gets the answer */
+    bool granted;
     eg_stub_connection *connection;
     int stub_socket;
     struct sockaddr_storage client;
@@ -67,6 +71,21 @@ typedef struct eg_exchange {
     size_t answer_length;
     uint8_t answer[EG_ANSWER_MAX + 2];
 } eg_exchange;
+
+/* A second look at a name of the list (look_again.c). */
+typedef struct eg_look {
+    bool used, under_way;
+    uint16_t type;
+    uint32_t record;
+    unsigned failures;
+    int64_t next_ms;
+} eg_look;
+
+typedef struct eg_look_port {
+    uint16_t port;
+    bool ipv4;
+    int64_t next_ms;
+} eg_look_port;
 
 /* A question on its way from the caller's own socket (question.c). */
 typedef struct eg_question {
@@ -85,6 +104,9 @@ typedef struct eg_stub {
     eg_stub_connection connections[EG_CONNECTIONS];
     eg_exchange exchanges[EG_EXCHANGES];
     eg_question questions[EG_QUESTIONS];
+    size_t looks_under_way;
+    eg_look looks[EG_LOOKS];
+    eg_look_port look_ports[EG_LOOK_PORTS];
 } eg_stub;
 
 /* A question as it came: where its answer goes is in `to`, a filled part of an exchange. */
@@ -102,6 +124,10 @@ eg_reason eg_stub_judge_question(const eg_state *state, const eg_dns_question *a
 
 /* Judge a question and answer it or send it on. */
 void eg_stub_ask(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *query, size_t length);
+
+/* Ask for a name of the list, for nobody but the grants; eg_look_again_ended is told. */
+bool eg_exchange_look_up(eg_supervisor *supervisor, const eg_endpoint *nameserver, const eg_name *name, uint16_t type,
+                         const eg_name_match *match, uint16_t look);
 
 void eg_exchange_ready(eg_supervisor *supervisor, eg_exchange *exchange);
 void eg_exchange_end(eg_supervisor *supervisor, eg_exchange *exchange);

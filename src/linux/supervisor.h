@@ -36,6 +36,7 @@ typedef struct eg_work {
     uint64_t arguments[6];
     int64_t deadline_ms;    /* SO_SNDTIMEO; 0 for none */
     int64_t looked_up_ms;   /* until when a lookup of its own is waited for */
+    int64_t look_until_ms;  /* until when a second look is waited for; 0 before it was taken */
     size_t bytes_sent;      /* of a stream, in pieces */
     unsigned messages_sent; /* of sendmmsg */
     int32_t tid;

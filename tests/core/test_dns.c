@@ -197,6 +197,40 @@ static void a_name_of_253_bytes_is_read(void **unused)
     assert_int_equal(question.name.length, EG_NAME_MAX);
 }
 
+static void a_question_that_was_written_is_read(void **unused)
+{
+    static const char *const names[] = {"a", "api.test", "one.two.three.four.test"};
+    (void)unused;
+    for (size_t i = 0; i <= COUNT_OF(names); i++) {
+        uint8_t message[EG_DNS_QUESTION_MAX];
+        eg_dns_question question;
+        eg_name name = {0};
+        if (i < COUNT_OF(names)) {
+            name = name_of(names[i]);
+        } else { /* the longest */
+            static const char longest[] = HEADER L63 L63 L63 L61 "\x00" IN_A;
+            assert_true(eg_dns_read_query((const uint8_t *)longest, sizeof longest - 1, &question));
+            name = question.name;
+        }
+        size_t length = eg_dns_make_query(&name, EG_DNS_TYPE_AAAA, message);
+        assert_int_equal(length, 12 + name.length + 2 + 4);
+        assert_true(eg_dns_read_query(message, length, &question));
+        assert_string_equal(question.name.text, name.text);
+        assert_int_equal(question.type, EG_DNS_TYPE_AAAA);
+        assert_int_equal(question.id, 0);
+        assert_int_equal(question.payload_size, 0);
+    }
+}
+
+static void the_size_that_an_opt_offers_is_told(void **unused)
+{
+    static const char message[] = "\0\0\1\0\0\1\0\0\0\0\0\1\1a\0\0\1\0\1\0\0\x29\x04\xd0\0\0\0\0\0\0";
+    eg_dns_question question;
+    (void)unused;
+    assert_true(eg_dns_read_query((const uint8_t *)message, sizeof message - 1, &question));
+    assert_int_equal(question.payload_size, 1232);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +239,8 @@ int main(void)
         cmocka_unit_test(anything_else_is_refused),
         cmocka_unit_test(a_message_that_ends_early_is_refused),
         cmocka_unit_test(a_name_of_253_bytes_is_read),
+        cmocka_unit_test(a_question_that_was_written_is_read),
+        cmocka_unit_test(the_size_that_an_opt_offers_is_told),
     };
     return cmocka_run_group_tests_name("dns", tests, NULL, NULL);
 }

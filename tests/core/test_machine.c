@@ -194,6 +194,32 @@ static void nameservers_are_those_that_libc_asks(void **unused)
     FINISH_ROWS();
 }
 
+static void the_first_nameserver_is_the_one_that_libc_asks_first(void **unused)
+{
+    static const struct {
+        const char *file, *expected;
+    } rows[] = {
+        {"search a.test\nnameserver 203.0.113.53\nnameserver 1.1.1.1\n", "203.0.113.53"},
+        {"nameserver example.test\nnameserver 2001:db8::53\n", "2001:db8::53"},
+        {"search a.test\n", "127.0.0.1"},
+        {NULL, "127.0.0.1"},
+    };
+    (void)unused;
+    NEEDS_SANDBOX();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        eg_address wanted = address_of(rows[i].expected), found;
+        unlink("/etc/resolv.conf");
+        if (rows[i].file != NULL) {
+            sandbox_file("/etc/resolv.conf", rows[i].file);
+        }
+        errno = EINTR;
+        ROW(eg_machine_first_nameserver(&found) && eg_address_equal(&found, &wanted), "%s", rows[i].expected);
+        ROW(errno == EINTR, "%s: errno is changed", rows[i].expected);
+    }
+    unlink("/etc/resolv.conf");
+    FINISH_ROWS();
+}
+
 /* Lines longer than a reader's buffer, and a buffer that ends at every place of a line. */
 static void a_nameserver_is_found_behind_a_line_of_any_length(void **unused)
 {
@@ -366,6 +392,7 @@ int main(void)
         cmocka_unit_test(an_address_that_is_added_becomes_own),
         cmocka_unit_test(many_addresses_do_not_answer_for_each_other),
         cmocka_unit_test(nameservers_are_those_that_libc_asks),
+        cmocka_unit_test(the_first_nameserver_is_the_one_that_libc_asks_first),
         cmocka_unit_test(a_nameserver_is_found_behind_a_line_of_any_length),
         cmocka_unit_test(nameservers_that_cannot_be_read_are_unknown),
         cmocka_unit_test(hosts_give_the_addresses_of_a_name_in_their_order),

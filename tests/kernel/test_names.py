@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from kernellab.wire import EVIL, LISTED, NAMESERVER, Wire
+from kernellab.wire import EVIL, LISTED, NAMESERVER, Wire, besides_listed_names
 
 from conftest import Guarded
 
@@ -104,7 +104,7 @@ def test_question_by_a_connected_socket(wire: Wire, guarded: Guarded) -> None:
     wire.events()
     done = wire.run(guarded([sys.executable, "-c", CONNECTED, "evil.test", "443", NAMESERVER]))
     assert done.returncode == 1
-    assert wire.events() == []
+    assert besides_listed_names(wire.events()) == []  # it dials what it takes for an address
 
 
 SMUGGLE = """

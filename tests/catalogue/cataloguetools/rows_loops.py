@@ -132,7 +132,12 @@ def dial(host, port):
     return asyncio.run(talk(host, port))
 """, NATIVE, ("grpcio",), answers=False),
     Row("temporalio", """
+import atexit
 from temporalio.client import Client
+@atexit.register
+def end():
+    sys.stdout.flush()
+    os._exit(0)  # its Rust core can crash at exit, guarded or not (docs/temporal.md)
 def dial(host, port):
     return asyncio.run(asyncio.wait_for(Client.connect(host + ":" + str(port)), 2))
 """, NATIVE, ("temporalio",), answers=False, short=True),

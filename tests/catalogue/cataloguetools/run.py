@@ -43,6 +43,9 @@ class Catalogue:
         laboratory, started = self.laboratories.get(), time.monotonic()
         try:
             found = self.layers(laboratory, row)
+        except (AssertionError, TypeError) as problem:  # the process of a row died: the others are measured still
+            self.wrong.append(f"{row.name}: {problem}")
+            return row, {}, "its process ended without a report"
         finally:
             self.laboratories.put(laboratory)
         bare = found["none"]

@@ -22,7 +22,8 @@ ALLOW = (
     "many.test:443",
     "rebind.test:443",
     "changing.test:443",
-    "silent.test:443",
+    "direct.test:443",
+    "silent.test:8443",
     "metadata.test:443",
     "203.0.113.10:80",
 )
@@ -38,6 +39,18 @@ ip addr add 198.51.100.66/32 dev lo && ip route add local 203.0.113.192/28 dev l
 nsenter --net="/proc/$1/ns/net" sh -c 'ip addr add 10.88.0.2/24 dev wire1 && ip link set wire1 up &&
 ip route add default via 10.88.0.1' && exec "$2" "$3" "$4"
 """
+
+
+LISTED_NAMES = {entry.partition(":")[0] for entry in ALLOW if entry.startswith(tuple("abcdefghijklmnopqrstuvwxyz"))}
+
+
+def besides_listed_names(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the questions for listed names: a dial of an address makes the guard ask for those of its port."""
+    return [
+        event
+        for event in events
+        if event.get("name") not in LISTED_NAMES and (event["kind"], event.get("port")) != ("tcp", 53)
+    ]
 
 
 class Impossible(Exception):

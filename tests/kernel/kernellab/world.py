@@ -21,7 +21,8 @@ NAMES = {
     "evil.test": [EVIL],
     "rebind.test": ["127.0.0.1"],
     "metadata.test": ["169.254.169.254"],
-    "changing.test": [f"203.0.113.{number}" for number in range(192, 208)],  # one of them for each question
+    "changing.test": [f"203.0.113.{number}" for number in range(192, 207)],  # one of them for each question
+    "direct.test": ["203.0.113.207"],  # dialled without a lookup
     "silent.test": [],  # no answer at all
 }
 CHANGING = itertools.cycle(NAMES["changing.test"])
@@ -101,7 +102,10 @@ class World:
             connection.close()
 
     def serve(self, connection: socket.socket) -> None:
-        data = connection.recv(65536)
+        try:
+            data = connection.recv(65536)
+        except OSError:
+            data = b""  # a client that was killed
         if not data:
             self.selector.unregister(connection)
             connection.close()
@@ -110,7 +114,8 @@ class World:
             size = struct.unpack_from("!H", data)[0]
             name, response = answer(data[2 : 2 + size], udp=False)
             self.note(kind="dns", name=name, by="tcp")
-            connection.sendall(struct.pack("!H", len(response)) + response)
+            with contextlib.suppress(OSError):
+                connection.sendall(struct.pack("!H", len(response)) + response)
             data = data[2 + size :]
 
     def receive(self, sink: socket.socket) -> None:
@@ -131,7 +136,7 @@ class World:
     def run(self) -> None:
         for address, port in [
             (LISTED, 443), (LISTED, 80), (LISTED, 9), (EVIL, 443), (EVIL, 80), ("10.88.0.1", 53), ("203.0.113.100", 443),
-            *((address, 443) for address in NAMES["changing.test"]),
+            *((address, 443) for address in NAMES["changing.test"] + NAMES["direct.test"]),
         ]:  # fmt: skip
             self.listen(address, port)
         print("ready", flush=True)
