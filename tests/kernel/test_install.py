@@ -170,6 +170,38 @@ print(os.read(r, 9).decode(), told(2))
     assert run(code) == "1 ['198.51.100.1:443', '198.51.100.2:443']\n"
 
 
+SLEEPS = """
+import ctypes, egressguard, os, socket, struct, time
+egressguard.install(("203.0.113.1:9",)); egressguard.install_kernel()
+libc = ctypes.CDLL(None)
+def dial(last):
+    address = struct.pack("=H", 2) + struct.pack("!H", 9) + socket.inet_aton(f"203.0.113.{last}") + bytes(8)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s: libc.sendto(s.fileno(), b"x", 1, 0, address, 16)
+def switches():
+    counts = {}
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as file:
+            counts[task] = next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt"))
+    return counts
+dial(2); time.sleep(0.2)
+before = switches()
+for _ in range(1000): dial(1)
+after = switches()
+slept = [after[task] - before[task] for task in sorted(before, key=int)]
+print(len(slept), max(slept) > 100, slept[2] < 20)
+"""
+
+
+def test_what_is_allowed_wakes_nobody_but_the_supervisor() -> None:
+    """Three threads in this order: the caller, the supervisor, and the one that logs, which sleeps."""
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", SLEEPS], capture_output=True, text=True, check=False
+    )
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("no network namespace: unshare needs root")
+    assert done.stdout == "3 True True\n", done
+
+
 def test_journal_file_has_each_refusal_once(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     code = (
