@@ -26,6 +26,7 @@ import egressguard._violations
 DONE, REFUSED, NO_MEMORY, OTHER, OPEN = 40, 41, 42, 43, 44
 FAILED = 100  # added where an allocation failed
 ALLOW = ("198.51.100.1:9", "listed.test:80", "*.wild.test:80", "unix:/nowhere")
+INSTALLS: dict[str, tuple[Any, ...]] = {"install": (ALLOW,), "install, default": ()}
 STEPS_MAX = 3000  # no action comes near it
 SECONDS = 30
 
@@ -81,6 +82,8 @@ def actions(port: int) -> dict[str, Callable[[], object]]:
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"")]
     return {
         "install": lambda: egressguard.install(ALLOW),
+        "install, default": lambda: egressguard.install(),
+        "first refusal": lambda: one.connect_ex(loopback),
         "observe": lambda: egressguard.observe(ALLOW),
         "connect": lambda: connection.connect(loopback),
         "connect_ex": lambda: one.connect_ex(loopback),
@@ -137,10 +140,10 @@ def outcome(call: Callable[[], object], arm: Callable[[], None], stop: Callable[
 def afterwards(action: str, result: int, port: int) -> int:
     """Return the result, or OPEN where the process is not what it should be after it."""
     installed = bool(egressguard._egressguard.posture()["installed"])
-    if action == "install":
+    if action in INSTALLS:
         if installed != (result == DONE):
             return OPEN
-        egressguard.install(ALLOW)  # now it works
+        egressguard.install(*INSTALLS[action])  # now it works
     elif action != "observe" and not installed:
         return OPEN
     if action == "observe":
@@ -178,8 +181,9 @@ def main(allocator: str, action: str, port: int) -> None:
     logging.getLogger("egressguard").setLevel(logging.CRITICAL + 1)
     memory: Python | C = Python() if allocator == "python" else C()
     call = actions(port)[action]
-    if action not in ("install", "observe"):
+    if action not in (*INSTALLS, "observe"):
         egressguard.install(ALLOW)
+    if action not in (*INSTALLS, "observe", "first refusal"):
         outcome(call, lambda: None, lambda: False)  # what is imported once is not what is looked at
     expected, _ = step(action, call, memory, port, STEPS_MAX * 10, every=True)
     words: dict[str, int] = {}

@@ -13,8 +13,8 @@ import pytest
 from listeners import Endpoint
 
 HERE = Path(__file__).parent
-ALWAYS = ("install", "observe")
 REFUSED = (
+    "first refusal",
     "connect",
     "connect_ex",
     "connect, copied",
@@ -31,7 +31,16 @@ REFUSED = (
     "gethostbyaddr",
     "getnameinfo",
 )
-DONE = ("install", "observe", "connect, listed", "getaddrinfo, localhost", "violations", "posture", "explain")
+DONE = (
+    "install",
+    "install, default",
+    "observe",
+    "connect, listed",
+    "getaddrinfo, localhost",
+    "violations",
+    "posture",
+    "explain",
+)
 
 
 @pytest.fixture(scope="session")
