@@ -31,10 +31,21 @@ COUNTING = "-O0 -fno-inline --coverage -fprofile-update=atomic"
 COMPILER = '#!/bin/sh\nexec {compiler} "$@" {flags}\n'
 LIMIT = 3600.0
 # Forked children end by `os._exit`, which loses what they counted: they write it first.
-DUMP_IN_C = """void __gcov_dump(void);
+DUMP_IN_C = """#undef _exit
+#include <unistd.h>
+
+void __gcov_dump(void);
 __attribute__((visibility("default"))) void eg_coverage_dump(void);
 void eg_coverage_dump(void) { __gcov_dump(); }
+
+__attribute__((noreturn)) void eg_counted_exit(int status);
+void eg_counted_exit(int status)
+{
+    __gcov_dump();
+    _exit(status);
+}
 """
+LEAVING = "-D_exit=eg_counted_exit"
 DUMP_IN_PYTHON = """import os, sys
 
 def _exit(status, exit=os._exit):
@@ -60,7 +71,7 @@ def counting_compiler() -> Path:
 def run_python(steps: Steps) -> Path:
     """Run the Python tests with an extension that counts; return the tree that it was built in."""
     compiler = counting_compiler()
-    build = {"CC": str(compiler), "LDSHARED": f"{compiler} -shared"}
+    build = {"CC": str(compiler), "LDSHARED": f"{compiler} -shared", "CFLAGS": LEAVING}
     python, tree = sanitize.environment("coverage", {}, build, {"src/python/coverage_dump.c": DUMP_IN_C})
     [site] = (sanitize.HOME / "coverage").glob("lib/python3.*/site-packages")
     (site / "coverage_dump.py").write_text(DUMP_IN_PYTHON)

@@ -93,6 +93,7 @@ def actions(port: int) -> dict[str, Callable[[], object]]:
         "connect, listed": lambda: one.connect(("198.51.100.1", 9)),
         "connect, path": lambda: path.connect("/nowhere/at/all"),
         "sendto": lambda: one.sendto(bytearray(b"x"), 0, loopback),
+        "sendmsg, many": lambda: one.sendmsg([b"x"] * 50, rights, 0, loopback),
         "sendmsg": lambda: one.sendmsg([b"x"], rights, 0, loopback),
         "bind": lambda: one.bind(("unlisted.test", 0)),
         "setsockopt": lambda: one.setsockopt(socket.IPPROTO_IP, 4, b"\x83\x03\x04"),
@@ -103,6 +104,7 @@ def actions(port: int) -> dict[str, Callable[[], object]]:
         "gethostbyaddr": lambda: _socket.gethostbyaddr("192.0.2.7"),
         "getnameinfo": lambda: _socket.getnameinfo(("192.0.2.7", port), 0),
         "violations": lambda: egressguard.violations(egressguard.violation_count() - 3),
+        "allowlist": lambda: egressguard._egressguard.allowlist(),
         "posture": lambda: egressguard._egressguard.posture(),
         "explain": lambda: egressguard.explain("listed.test:80", ALLOW),
     }

@@ -23,6 +23,7 @@ REFUSED = (
     "connect, path",
     "sendto",
     "sendmsg",
+    "sendmsg, many",
     "bind",
     "setsockopt",
     "getaddrinfo",
@@ -38,6 +39,7 @@ DONE = (
     "connect, listed",
     "getaddrinfo, localhost",
     "violations",
+    "allowlist",
     "posture",
     "explain",
 )

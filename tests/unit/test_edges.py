@@ -145,3 +145,46 @@ told += [word(lambda: socket.getaddrinfo(hosts[0], 9)), word(lambda: udp.sendto(
 tell(told)
 """
     assert children.python(PREAMBLE + source).last() == ["not-a-name"] * 3 + ["OverflowError"]
+
+
+@pytest.mark.usefixtures("own_network")
+def test_an_audit_hook_of_somebody_else_refuses_what_the_guard_allows() -> None:
+    """The guard makes the call itself, and raises the event as the original would: a hook that raises ends it."""
+    source = """
+import select
+egressguard.install(("203.0.113.5:9",))
+def hook(event, arguments):
+    if event.startswith("socket.") and event[7:] in ("connect", "sendto", "sendmsg") and armed:
+        raise ZeroDivisionError
+sys.addaudithook(hook)
+receiver, one = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+receiver.bind(("203.0.113.5", 9))
+listed = ("203.0.113.5", 9)
+def calls():
+    return [word(lambda: one.sendto(b"x", listed)), word(lambda: one.sendmsg([b"x"], [], 0, listed)),
+            word(lambda: one.connect(listed))]
+armed = True
+told = calls()
+told.append(len(select.select([receiver], [], [], 0.05)[0]))
+armed = False
+tell([told, calls(), len(select.select([receiver], [], [], 5)[0])])
+"""
+    refused, done, arrived = children.python_alone(PREAMBLE + source, addresses=["203.0.113.5/32"]).last()
+    assert refused == ["ZeroDivisionError"] * 3 + [0]
+    assert (done, arrived) == (["done"] * 3, 1)
+
+
+def test_a_path_whose_buffer_cannot_be_read() -> None:
+    """The error is the buffer's own, as without the guard."""
+    source = """
+released = memoryview(b"/nowhere")
+released.release()
+gaps = memoryview(b"/nowhere")[::2]
+one = socket.socket(socket.AF_UNIX)
+def calls(): return [outcome(lambda: one.connect(path))["type"] for path in (released, gaps, 5, [])]
+before = calls()
+egressguard.install(("203.0.113.5:9",))
+tell([before, calls()])
+"""
+    before, after = children.python(PREAMBLE + source).last()
+    assert before == after
