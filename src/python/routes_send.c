@@ -129,8 +129,8 @@ static PyObject *exact_control_message(PyObject *item)
 {
     PyObject *triple = NULL, *level = NULL, *type = NULL, *data = NULL, *exact = NULL;
 
-    if (!PyTuple_Check(item) && !PyList_Check(item)) {
-        return Py_NewRef(item);
+    if (!PySequence_Check(item) || PyBytes_Check(item)) {
+        return Py_NewRef(item); /* any other sequence is a triple to the original, whatever its type */
     }
     triple = PySequence_Tuple(item);
     if (triple == NULL || PyTuple_GET_SIZE(triple) != 3) {

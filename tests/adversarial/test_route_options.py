@@ -137,6 +137,53 @@ tell(word(lambda: one.sendmsg([b"x"], {messages.get(shape, f"[{item}]")})))
     assert held == "routing"
 
 
+ANY_SEQUENCE = """
+import collections, select, socket, sys
+from inside import tell, word
+class Sequence:
+    def __init__(self, items): self.items = items
+    def __len__(self): return len(self.items)
+    def __getitem__(self, at): return self.items[at]
+class Changing(Sequence):
+    def __getitem__(self, at): return [0, 1, b"1234"][at] if self.asked() else self.items[at]
+    def asked(self):
+        self.times = getattr(self, "times", 0) + 1
+        return self.times <= 4  # harmless the first time it is read
+LISTED, HOP = "203.0.113.5", "203.0.113.66"
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+tap.bind(("lo", 0x0800))
+if sys.argv[1] == "guarded":
+    import egressguard
+    egressguard.install((f"{LISTED}:9",))
+one = socket.socket(type=socket.SOCK_DGRAM)
+route = bytes([131, 7, 4]) + socket.inet_aton(HOP) + bytes(1)  # a loose source route, RFC 791
+told = word(lambda: one.sendmsg([b"attack"], [MAKE((0, 7, route))], 0, (LISTED, 9)))
+seen = []
+while select.select([tap], [], [], 0.05)[0]:
+    frame = tap.recv(4096)
+    seen += [socket.inet_ntoa(frame[30:34])] if b"attack" in frame else []
+tell([told, HOP in seen])
+"""
+
+
+@pytest.mark.parametrize("make", ["collections.UserList", "collections.deque", "Sequence"])
+@pytest.mark.usefixtures("own_network")
+def test_a_routing_control_message_in_any_sequence_is_refused(make: str) -> None:
+    """CPython takes whatever has three items for a control message, not only tuples and lists."""
+    source = ANY_SEQUENCE.replace("MAKE", make)
+    addresses = ["203.0.113.5/32", "203.0.113.66/32"]
+    assert children.python_alone(source, "unguarded", addresses=addresses).last() == ["done", True]
+    assert children.python_alone(source, "guarded", addresses=addresses).last() == ["routing", False]
+
+
+@pytest.mark.usefixtures("own_network")
+def test_a_sequence_that_changes_its_mind_is_read_once() -> None:
+    """What was judged is what is sent."""
+    source = ANY_SEQUENCE.replace("MAKE", "Changing")
+    told, routed = children.python_alone(source, "guarded", addresses=["203.0.113.5/32", "203.0.113.66/32"]).last()
+    assert not routed, told
+
+
 def test_descriptors_still_pass_in_control_messages() -> None:
     """SCM_RIGHTS over a socket pair: what multiprocessing does."""
     free, held = guarded_and_not("""
