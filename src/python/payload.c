@@ -26,37 +26,38 @@ int eg_payload_from_one(PyObject *data, eg_payload *out)
     return 0;
 }
 
-int eg_payload_from_many(PyObject *buffers, eg_payload *out)
+PyObject *eg_payload_parts(PyObject *buffers)
 {
-    PyObject *parts = PySequence_Tuple(buffers); /* a private list: nobody can change it meanwhile */
-    Py_ssize_t count = parts == NULL ? 0 : PyTuple_GET_SIZE(parts);
+    PyObject *parts = PySequence_Tuple(buffers);
+
+    if (parts == NULL && PyErr_ExceptionMatches(PyExc_TypeError) && Py_TYPE(buffers)->tp_iter == NULL &&
+        !PySequence_Check(buffers)) {
+        PyErr_SetString(PyExc_TypeError, "sendmsg() argument 1 must be an iterable of bytes-like objects");
+    }
+    return parts;
+}
+
+int eg_payload_from_many(PyObject *parts, eg_payload *out)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(parts);
 
     out->views = out->few;
     out->count = 0;
-    if (parts == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError) && Py_TYPE(buffers)->tp_iter == NULL && !PySequence_Check(buffers)) {
-            PyErr_SetString(PyExc_TypeError, "sendmsg() argument 1 must be an iterable of bytes-like objects");
-        }
-        return -1;
-    }
     if (count > EG_PAYLOAD_FEW) {
         out->views = PyMem_New(Py_buffer, (size_t)count);
         if (out->views == NULL) {
-            Py_DECREF(parts);
             PyErr_NoMemory();
             return -1;
         }
     }
     while (out->count < count) {
         if (PyObject_GetBuffer(PyTuple_GET_ITEM(parts, out->count), &out->views[out->count], PyBUF_SIMPLE) < 0) {
-            Py_DECREF(parts);
             eg_payload_clear(out);
             return -1;
         }
         out->count++;
     }
-    Py_DECREF(parts); /* each view holds its own object */
-    return 0;
+    return 0; /* each view holds its own object */
 }
 
 int eg_payload_make_private(eg_payload *payload)

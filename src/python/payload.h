@@ -16,8 +16,11 @@ typedef struct eg_payload {
 /* sendto's one buffer. 0, or -1 with CPython's own exception. Start with {0}. */
 int eg_payload_from_one(PyObject *data, eg_payload *out);
 
-/* sendmsg's iterable of buffers. */
-int eg_payload_from_many(PyObject *buffers, eg_payload *out);
+/* sendmsg's iterable of buffers, read once: new tuple, or NULL with CPython's own exception. */
+PyObject *eg_payload_parts(PyObject *buffers);
+
+/* The buffers of such a tuple. */
+int eg_payload_from_many(PyObject *parts, eg_payload *out);
 
 /* Make it one private copy, which no other thread can change any more. 0 / -1. */
 int eg_payload_make_private(eg_payload *payload);

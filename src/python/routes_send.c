@@ -206,7 +206,7 @@ static bool are_exact_triples(PyObject *messages)
     return true;
 }
 
-/* The arguments of sendmsg: `flags`, `control`, `exact` and `payload` are owned. */
+/* The arguments of sendmsg, owned. */
 typedef struct message {
     PyObject *buffers, *flags, *control;
     eg_parsed parsed;
@@ -231,7 +231,13 @@ static PyObject *judge_and_send(eg_state *state, PyObject *self, message *m, PyO
         m->control = Py_NewRef(control);
         return sendmsg_original(self, m, m->parsed.exact, false); /* should it not raise, the floor refuses */
     }
-    if (eg_payload_from_many(m->buffers, &m->payload) < 0) {
+    /* Read once, for the original as well: a generator would have nothing left for it. */
+    PyObject *parts = eg_payload_parts(m->buffers);
+    if (parts == NULL) {
+        return NULL;
+    }
+    Py_SETREF(m->buffers, parts);
+    if (eg_payload_from_many(parts, &m->payload) < 0) {
         return NULL;
     }
     m->control = exact_control_messages(control);
@@ -262,11 +268,11 @@ PyObject *eg_route_sendmsg(PyObject *self, PyObject *args)
     if (state == NULL || size < 2 || size > 4) {
         return eg_original(EG_ROUTE_SENDMSG)(self, args);
     }
-    message m = {.buffers = PyTuple_GET_ITEM(args, 0)};
+    message m = {.buffers = Py_NewRef(PyTuple_GET_ITEM(args, 0))};
     PyObject *control = PyTuple_GET_ITEM(args, 1), *address = size > 3 ? PyTuple_GET_ITEM(args, 3) : Py_None;
     m.flags = size > 2 ? eg_address_exact_int(PyTuple_GET_ITEM(args, 2)) : PyLong_FromLong(0);
     if (m.flags == NULL) {
-        return NULL;
+        goto done;
     }
     if (!read_flags(m.flags, &flag_bits)) {
         m.control = Py_NewRef(control);
@@ -277,7 +283,9 @@ PyObject *eg_route_sendmsg(PyObject *self, PyObject *args)
     } else if (eg_address_parse(address, eg_socket_object_family(self), &m.parsed) == 0) {
         result = judge_and_send(state, self, &m, control, flag_bits);
     }
-    Py_DECREF(m.flags);
+done:
+    Py_DECREF(m.buffers);
+    Py_XDECREF(m.flags);
     Py_XDECREF(m.control);
     eg_payload_clear(&m.payload);
     eg_parsed_clear(&m.parsed);

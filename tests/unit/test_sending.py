@@ -19,7 +19,7 @@ udp = socket.socket(type=socket.SOCK_DGRAM)
 udp.bind((LISTED, 9))
 if sys.argv[1] == "guarded":
     import egressguard
-    egressguard.install((f"{LISTED}:9",))
+    egressguard.install((f"{LISTED}:9", "unix:@egressguard-sending"))
 one = socket.socket(type=socket.SOCK_DGRAM)
 def full():
     # A connected stream takes an address and ignores it: its buffer can be filled.
@@ -181,3 +181,33 @@ tell([timed(call)[:2] for call in (lambda: one.sendto(b"x", (LISTED, 9)), lambda
 """)
         assert [kind for kind, _ in told[:3]] == ["OSError"] * 3
         assert told[3] == 9  # EBADF
+
+
+def test_a_generator_of_buffers_reaches_a_unix_socket() -> None:
+    """It can be read once only: the guard reads it, and the original sends."""
+    told = both("""
+peer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+peer.bind("\\0egressguard-sending")
+one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+tell([one.sendmsg((part for part in (b"one", b"two")), [], 0, "\\0egressguard-sending"), peer.recv(10).decode()])
+""")
+    assert told == [6, "onetwo"]
+
+
+OBSERVED = """
+import socket, sys
+from inside import tell
+peer = socket.socket(type=socket.SOCK_DGRAM)
+peer.bind(("203.0.113.5", 9))
+if sys.argv[1] == "observed":
+    import egressguard
+    egressguard.observe(())
+one = socket.socket(type=socket.SOCK_DGRAM)
+tell([one.sendmsg(iter([b"one", b"two"]), [], 0, ("203.0.113.5", 9)), peer.recv(10).decode()])
+"""
+
+
+@pytest.mark.parametrize("mode", ["free", "observed"])
+def test_a_generator_of_buffers_arrives_while_observing(mode: str) -> None:
+    """What would be refused is told and let through, whole."""
+    assert children.python_alone(OBSERVED, mode, addresses=["203.0.113.5/32"]).last() == [6, "onetwo"]
