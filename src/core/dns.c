@@ -2,7 +2,9 @@
  * could carry more than the name of a listed host to the nameserver is refused. */
 #include "core/dns.h"
 
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define HEADER_SIZE 12u
 #define TYPE_OPT 41u
@@ -67,6 +69,17 @@ static bool options_are_known(const uint8_t *at, size_t length)
     }
     return length == 0;
 }
+
+#ifdef __linux__
+void eg_dns_uncut(void *at)
+{
+    enum { udp_segment = 103 }; /* linux/udp.h; an older kernel does not know it, and cuts nothing */
+    struct cmsghdr header = {.cmsg_level = IPPROTO_UDP, .cmsg_type = udp_segment, .cmsg_len = CMSG_LEN(sizeof(uint16_t))};
+
+    memset(at, 0, EG_UNCUT_SIZE);
+    memcpy(at, &header, sizeof header);
+}
+#endif
 
 bool eg_dns_read_query(const uint8_t *message, size_t length, eg_dns_question *out)
 {

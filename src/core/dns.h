@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "core/endpoint.h"
 #include "core/name.h"
@@ -28,5 +29,13 @@ bool eg_dns_read_query(const uint8_t *message, size_t length, eg_dns_question *o
 /* Write the question for a name: returns its length. `out` holds EG_DNS_QUESTION_MAX bytes. */
 #define EG_DNS_QUESTION_MAX 272 /* header, 255 bytes of name, type and class */
 size_t eg_dns_make_query(const eg_name *name, uint16_t type, uint8_t *out);
+
+#ifdef __linux__
+/* A control message that keeps the kernel from cutting one message into several (UDP_SEGMENT, linux/udp.h): what was
+ * judged as one question would leave as two. `at` has room for EG_UNCUT_SIZE bytes. The last one of a message counts, and
+ * more than the socket's own option. */
+#define EG_UNCUT_SIZE CMSG_SPACE(sizeof(uint16_t))
+void eg_dns_uncut(void *at);
+#endif
 
 #endif

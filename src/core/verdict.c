@@ -355,6 +355,7 @@ eg_reason eg_verdict_for_option(int level, int option)
 {
     enum { sctp_connectx_old = 107, sctp_connectx = 110, sctp_connectx3 = 111, ip_options = 4 };
     enum { ipv6_2292pktoptions = 6, ipv6_2292rthdr = 5, ipv6_rthdr = 57 };
+    enum { udp_cork = 1 };
     enum { ipv6_flowlabel_mgr = 32 }; /* carries control messages, a routing header among them */
 
     if (level == IPPROTO_IP && option == ip_options) {
@@ -368,6 +369,9 @@ eg_reason eg_verdict_for_option(int level, int option)
     if (level == LEVEL_SCTP &&
         (option == sctp_connectx_old || option == sctp_connectx || option == sctp_connectx3)) {
         return EG_REFUSED_ROUTING;
+    }
+    if (level == IPPROTO_UDP && option == udp_cork) {
+        return EG_REFUSED_NAMESERVER; /* another thread, or a forked child, could add to a question that was judged */
     }
     return announces_membership(level, option) ? EG_REFUSED_MEMBERSHIP : EG_ALLOWED;
 }

@@ -81,7 +81,7 @@ typedef enum eg_reverse {
 } eg_reverse;
 eg_reverse eg_verdict_for_reverse(const eg_state *state, const eg_address *address);
 
-/* Is this socket option, or control message, one that sends elsewhere? ip(7), ipv6(7),
+/* Is this socket option, or control message, one that sends elsewhere (or more)? ip(7), ipv6(7), udp(7),
  * RFC 3542, RFC 2292; SCTP's connectx dials through setsockopt (RFC 6458, 9.1). */
 eg_reason eg_verdict_for_option(int level, int option);
 eg_reason eg_verdict_for_control_message(int level, int type);

@@ -111,16 +111,17 @@ bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket)
     return eg_verdict_needs_payload(&dial);
 }
 
-bool eg_judge_more_to_come(PyObject *socket, int flags)
+bool eg_judge_more_to_come(int descriptor, int flags)
 {
 #ifdef __linux__
+    enum { zero_copy = 0x4000000 }; /* MSG_ZEROCOPY, linux/socket.h */
     int corked = 0;
     socklen_t size = sizeof corked;
 
-    return (flags & MSG_MORE) != 0 ||
-           getsockopt(eg_socket_object_descriptor(socket), IPPROTO_UDP, UDP_CORK, &corked, &size) != 0 || corked != 0;
+    return (flags & (MSG_MORE | zero_copy)) != 0 ||
+           getsockopt(descriptor, IPPROTO_UDP, UDP_CORK, &corked, &size) != 0 || corked != 0;
 #else
-    (void)socket;
+    (void)descriptor;
     (void)flags;
     return false;
 #endif

@@ -23,8 +23,9 @@ int eg_judge(eg_state *state, eg_judged_dial *dial, eg_parsed *parsed);
 /* Would the verdict need the payload of a message to this endpoint? */
 bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket);
 
-/* Will the kernel add to this message before it leaves (send(2) MSG_MORE, udp(7) UDP_CORK)? */
-bool eg_judge_more_to_come(PyObject *socket, int flags);
+/* Can this message change before it leaves: the kernel adds to it (send(2) MSG_MORE, udp(7) UDP_CORK), or reads
+ * the caller's memory later (MSG_ZEROCOPY)? */
+bool eg_judge_more_to_come(int descriptor, int flags);
 
 /* A name in an address: decide about it, look it up, and put the first good answer of the
  * socket's family into `parsed`, as CPython would. 0; 1 where the name is refused and the

@@ -4,25 +4,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/dns.h"
 #include "python/floor.h"
 #include "python/refuse.h"
 #include "python/socket_object.h"
 
 /* ---- the descriptor ---- */
 
-/* The object's descriptor now. Where a descriptor may be another socket than its object says,
- * a private duplicate of it that is shown to be what was judged: dup2() under the object's
- * number changes nothing any more. */
+/* The object's descriptor now. For a question to a nameserver, and where a descriptor may be
+ * another socket than its object says, a private duplicate of it that is shown to be what was
+ * judged: dup2() under the object's number changes nothing any more. */
 typedef struct eg_target {
     int descriptor;
     bool is_private;
 } eg_target;
+
+static bool is_question(const eg_judged_dial *judged)
+{
+    return judged->payload != NULL;
+}
 
 static int open_target(const eg_judged_dial *judged, const eg_parsed *parsed, eg_target *out)
 {
@@ -30,7 +37,8 @@ static int open_target(const eg_judged_dial *judged, const eg_parsed *parsed, eg
     out->descriptor = eg_socket_object_is_direct() ? eg_socket_object_direct_descriptor(judged->socket)
                                                    : eg_socket_object_descriptor(judged->socket);
     out->is_private = false;
-    if (state == NULL || !atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed)) {
+    if (!is_question(judged) &&
+        (state == NULL || !atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed))) {
         return 0;
     }
     int private = fcntl(out->descriptor, F_DUPFD_CLOEXEC, 3);
@@ -41,6 +49,10 @@ static int open_target(const eg_judged_dial *judged, const eg_parsed *parsed, eg
     if (eg_socket_kind_of_descriptor(private) != judged->kind) {
         close(private);
         return eg_refuse_endpoint(judged->route, EG_REFUSED_SOCKET, &parsed->endpoint);
+    }
+    if (is_question(judged) && eg_judge_more_to_come(private, 0)) {
+        close(private);
+        return eg_refuse_endpoint(judged->route, EG_REFUSED_NAMESERVER, &parsed->endpoint);
     }
     *out = (eg_target){.descriptor = private, .is_private = true};
     return 0;
@@ -163,7 +175,14 @@ static int wait_for_room(PyObject *socket, int descriptor, double *deadline)
     return PyErr_CheckSignals();
 }
 
-static PyObject *send_now(PyObject *socket, int descriptor, const struct msghdr *message, int flags)
+/* Whatever ran while it waited: the object's descriptor may have been closed, and its number be another's. */
+static int reopen_target(const eg_judged_dial *judged, const eg_parsed *parsed, eg_target *target)
+{
+    return target->is_private ? 0 : open_target(judged, parsed, target);
+}
+
+static PyObject *send_now(const eg_judged_dial *judged, const eg_parsed *parsed, eg_target *target,
+                          const struct msghdr *message, int flags)
 {
     double deadline = 0;
 
@@ -172,20 +191,21 @@ static PyObject *send_now(PyObject *socket, int descriptor, const struct msghdr 
         int error;
         Py_BEGIN_ALLOW_THREADS
         sent = message->msg_iovlen == 1 && message->msg_controllen == 0
-                   ? sendto(descriptor, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags,
+                   ? sendto(target->descriptor, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags,
                             message->msg_name, message->msg_namelen)
-                   : sendmsg(descriptor, message, flags);
+                   : sendmsg(target->descriptor, message, flags);
         error = errno;
         Py_END_ALLOW_THREADS
         if (sent >= 0) {
             return PyLong_FromSsize_t(sent);
         }
         if (error == EINTR) {
-            if (PyErr_CheckSignals() < 0) {
+            if (PyErr_CheckSignals() < 0 || reopen_target(judged, parsed, target) < 0) {
                 return NULL;
             }
         } else if (error == EAGAIN || error == EWOULDBLOCK) {
-            if (wait_for_room(socket, descriptor, &deadline) < 0) {
+            if (wait_for_room(judged->socket, target->descriptor, &deadline) < 0 ||
+                reopen_target(judged, parsed, target) < 0) {
                 return NULL;
             }
         } else {
@@ -195,12 +215,27 @@ static PyObject *send_now(PyObject *socket, int descriptor, const struct msghdr 
     }
 }
 
-/* The control messages as the kernel reads them (cmsg(3)): 0, or -1 with an exception. The
- * caller frees `msg_control`. */
-static int write_control(PyObject *control, struct msghdr *message)
+/* Room for the control message that keeps a question whole, where the kernel could cut it. */
+static size_t uncut_size(const eg_judged_dial *judged, int descriptor)
+{
+#ifdef __linux__
+    enum { udp_segment = 103 }; /* linux/udp.h */
+    int segment = 0;
+    socklen_t size = sizeof segment;
+    return is_question(judged) && getsockopt(descriptor, IPPROTO_UDP, udp_segment, &segment, &size) == 0 ? EG_UNCUT_SIZE : 0;
+#else
+    (void)judged;
+    (void)descriptor;
+    return 0;
+#endif
+}
+
+/* The control messages as the kernel reads them (cmsg(3)), and `uncut` bytes for one more: 0, or
+ * -1 with an exception. The caller frees `msg_control`. */
+static int write_control(PyObject *control, size_t uncut, struct msghdr *message)
 {
     Py_ssize_t count = control == NULL ? 0 : PyTuple_GET_SIZE(control);
-    size_t total = 0;
+    size_t total = uncut;
 
     for (Py_ssize_t i = 0; i < count; i++) {
         size_t length = (size_t)PyBytes_GET_SIZE(PyTuple_GET_ITEM(PyTuple_GET_ITEM(control, i), 2));
@@ -227,6 +262,11 @@ static int write_control(PyObject *control, struct msghdr *message)
         at->cmsg_len = CMSG_LEN((size_t)PyBytes_GET_SIZE(data));
         memcpy(CMSG_DATA(at), PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
     }
+#ifdef __linux__
+    if (uncut > 0) {
+        eg_dns_uncut((char *)message->msg_control + total - uncut);
+    }
+#endif
     return 0;
 }
 
@@ -235,13 +275,14 @@ static PyObject *send_vectors(const eg_judged_dial *judged, const eg_parsed *par
 {
     const char *event = judged->route == EG_ROUTE_SENDTO ? "socket.sendto" : "socket.sendmsg";
     eg_target target;
-    PyObject *result;
+    PyObject *result = NULL;
 
-    if (write_control(control, message) < 0 || raise_event(event, judged->socket, parsed->exact) < 0 ||
-        open_target(judged, parsed, &target) < 0) {
+    if (raise_event(event, judged->socket, parsed->exact) < 0 || open_target(judged, parsed, &target) < 0) {
         return NULL;
     }
-    result = send_now(judged->socket, target.descriptor, message, flags);
+    if (write_control(control, uncut_size(judged, target.descriptor), message) == 0) {
+        result = send_now(judged, parsed, &target, message, flags);
+    }
     close_target(&target);
     return result;
 }

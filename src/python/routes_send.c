@@ -54,7 +54,7 @@ static int judge_with_payload(eg_state *state, eg_judged_dial *judged, eg_parsed
         if (eg_payload_make_private(payload) < 0) {
             return -1;
         }
-        judged->more_to_come = eg_judge_more_to_come(judged->socket, flags);
+        judged->more_to_come = eg_judge_more_to_come(eg_socket_object_descriptor(judged->socket), flags);
         judged->payload = payload->views[0].buf;
         judged->payload_length = (size_t)payload->views[0].len;
     }
@@ -318,7 +318,9 @@ PyObject *eg_route_setsockopt(PyObject *self, PyObject *args)
     eg_reason reason = overflow != 0 ? EG_ALLOWED /* the original raises OverflowError */
                                      : eg_verdict_for_option((int)level_number, (int)option_number);
     if (reason != EG_ALLOWED) {
-        const char *what = reason == EG_REFUSED_MEMBERSHIP ? "a multicast group" : "a routing option";
+        const char *what = reason == EG_REFUSED_MEMBERSHIP   ? "a multicast group"
+                           : reason == EG_REFUSED_NAMESERVER ? "UDP_CORK"
+                                                             : "a routing option";
         eg_attempt attempt = {.route = EG_ROUTE_SETSOCKOPT, .reason = reason, .host = what, .port = EG_NO_PORT};
         if (eg_refuse(&attempt) < 0) {
             goto done;

@@ -211,3 +211,39 @@ tell([one.sendmsg(iter([b"one", b"two"]), [], 0, ("203.0.113.5", 9)), peer.recv(
 def test_a_generator_of_buffers_arrives_while_observing(mode: str) -> None:
     """What would be refused is told and let through, whole."""
     assert children.python_alone(OBSERVED, mode, addresses=["203.0.113.5/32"]).last() == [6, "onetwo"]
+
+
+SLOW = """
+stream = full()
+stream.settimeout(20)
+peers = [server.accept()[0]]
+number = stream.fileno()
+def replace():
+    time.sleep(0.3)
+    stream.close()  # and the number becomes another connection's
+    global other
+    other = socket.create_connection((LISTED, 9))
+    peers.append(server.accept()[0])
+    assert other.fileno() == number
+    while True:  # the kernel still waits on the old one: make room there
+        try:
+            if not peers[0].recv(1 << 20):
+                break
+        except OSError:
+            break
+thread = threading.Thread(target=replace)
+thread.start()
+told = outcome(lambda: stream.sendto(b"meant for the first", (LISTED, 9)))
+thread.join()
+peers[1].setblocking(False)
+try:
+    astray = peers[1].recv(100).decode()
+except BlockingIOError:
+    astray = ""
+tell([told["type"], astray])
+"""
+
+
+def test_a_socket_that_is_closed_while_it_waits_sends_nothing_to_its_successor() -> None:
+    """Its descriptor's number may be another connection's by then."""
+    assert both(SLOW) == ["OSError", ""]
