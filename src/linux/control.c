@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/dns.h"
 #include "linux/send.h"
 
 void eg_control_release(eg_control *control)
@@ -56,6 +57,7 @@ int eg_control_read(eg_supervisor *supervisor, const eg_work *work, const eg_soc
     int error = 0;
 
     out->length = length;
+    out->end = 0;
     out->descriptor_count = 0;
     out->reason = EG_ALLOWED;
     if (length == 0) {
@@ -74,9 +76,21 @@ int eg_control_read(eg_supervisor *supervisor, const eg_work *work, const eg_soc
         }
         error = read_one(supervisor, work, facts, bytes + at, &header, out);
         at += CMSG_ALIGN(header.cmsg_len);
+        out->end = at;
     }
     if (error != 0) {
         eg_control_release(out);
     }
     return error;
+}
+
+int eg_control_keep_whole(eg_supervisor *supervisor, eg_control *control)
+{
+    if (control->end + EG_UNCUT_SIZE > EG_CONTROL_MAX) {
+        return -ENOBUFS;
+    }
+    /* Behind the last one that the kernel would read: what is left over there shall not become part of another. */
+    eg_dns_uncut(supervisor->control + control->end);
+    control->length = control->end + EG_UNCUT_SIZE;
+    return 0;
 }

@@ -58,7 +58,14 @@ static int ask_unconnected(eg_supervisor *supervisor, const eg_work *work, const
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     struct sockaddr_storage address;
     struct iovec vector = {(void *)(uintptr_t)query, length};
-    struct msghdr message = {.msg_name = &address, .msg_iov = &vector, .msg_iovlen = 1};
+    _Alignas(struct cmsghdr) char whole[EG_UNCUT_SIZE];
+    struct msghdr message = {.msg_name = &address,
+                             .msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = whole,
+                             .msg_controllen = sizeof whole};
+
+    eg_dns_uncut(whole);
 
     message.msg_namelen = (socklen_t)eg_endpoint_to_sockaddr(nameserver, &address);
     if (eg_exempt_connect(supervisor->exempt, work->socket, &nobody, sizeof nobody) != 0) {

@@ -197,6 +197,12 @@ static eg_outcome send_copy(eg_supervisor *supervisor, eg_work *work, const eg_s
     int error = eg_control_read(supervisor, work, facts, remote->control, control_length, &control);
     eg_outcome outcome;
 
+    if (error == 0 && is_question(facts, local)) {
+        error = eg_control_keep_whole(supervisor, &control);
+        if (error != 0) {
+            eg_control_release(&control);
+        }
+    }
     if (error != 0) {
         return eg_failure(error);
     }

@@ -14,6 +14,7 @@ eg_outcome eg_send_cut_short(const eg_work *work, int error);
  * exchanged for duplicates of ours, which eg_control_release closes. */
 typedef struct eg_control {
     size_t length;
+    size_t end; /* of what the kernel reads as control messages */
     size_t descriptor_count;
     int descriptors[256];
     eg_reason reason; /* EG_ALLOWED, or why a message is refused */
@@ -21,5 +22,8 @@ typedef struct eg_control {
 int eg_control_read(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts, uint64_t from,
                     size_t length, eg_control *out);
 void eg_control_release(eg_control *control);
+
+/* Add what keeps a question whole (core/dns.h): 0, or a negative errno. */
+int eg_control_keep_whole(eg_supervisor *supervisor, eg_control *control);
 
 #endif

