@@ -32,7 +32,7 @@ PyObject *eg_payload_parts(PyObject *buffers)
 
     if (parts == NULL && PyErr_ExceptionMatches(PyExc_TypeError) && Py_TYPE(buffers)->tp_iter == NULL &&
         !PySequence_Check(buffers)) {
-        PyErr_SetString(PyExc_TypeError, "sendmsg() argument 1 must be an iterable of bytes-like objects");
+        PyErr_SetString(PyExc_TypeError, "sendmsg() argument 1 must be an iterable");
     }
     return parts;
 }

@@ -247,3 +247,9 @@ tell([told["type"], astray])
 def test_a_socket_that_is_closed_while_it_waits_sends_nothing_to_its_successor() -> None:
     """Its descriptor's number may be another connection's by then."""
     assert both(SLOW) == ["OSError", ""]
+
+
+@pytest.mark.parametrize("buffers", ["None", "5", "[5]", "['x']", "object()"])
+def test_buffers_that_are_none_are_told_in_the_originals_words(buffers: str) -> None:
+    told = both(f"tell(timed(lambda: one.sendmsg({buffers}, [], 0, (LISTED, 9)))[:2])")
+    assert told[0] == "TypeError"
