@@ -83,7 +83,7 @@ def _named(folder: str, metadata: str) -> str:
     return f"{_normal(name)} {version}".rstrip()
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)  # code that is generated has ever new file names
 def of_file(file: str) -> str | None:
     """Return ``name version``, or None where the file belongs to no distribution (the application itself)."""
     folder, relative = split(file)

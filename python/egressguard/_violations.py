@@ -101,7 +101,9 @@ class Violation(_Record):
         name = self.thread_name
         thread = "" if name in (None, "MainThread") else f" in thread {name}"
         done = "let through, would be refused" if self.observed else "refused"
-        return f"{who} tried {self.endpoint}{resolved}{thread}: {done}, {self.reason} ({self.route})"
+        line = f"{who} tried {self.endpoint}{resolved}{thread}: {done}, {self.reason} ({self.route})"
+        # File names of generated code and names of threads are anybody's text: they begin no line of their own.
+        return line if line.isprintable() else "".join(one if one.isprintable() else "?" for one in line)
 
 
 def read(since: int, until: int | None = None) -> list[Violation]:

@@ -305,14 +305,29 @@ static void raise_violation(const eg_attempt *attempt, uint64_t number)
     Py_DECREF(violation);
 }
 
-/* A name that was refused is anybody's text: on its way to terminals and logs it shall not
- * move cursors or begin lines. */
+/* How many bytes at `text` are one character that moves a cursor, begins a line or turns the text around: C0 and
+ * DEL; in UTF-8 also C1 (a terminal takes U+009B for ESC [), U+2028 to U+202E and U+2066 to U+2069. */
+static size_t unprintable(const unsigned char *text)
+{
+    if (text[0] < 0x20 || text[0] == 0x7f) {
+        return text[0] == '\0' ? 0 : 1;
+    }
+    if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] <= 0x9f) {
+        return 2;
+    }
+    bool turns = text[0] == 0xe2 && ((text[1] == 0x80 && text[2] >= 0xa8 && text[2] <= 0xae) ||
+                                     (text[1] == 0x81 && text[2] >= 0xa6 && text[2] <= 0xa9));
+    return turns ? 3 : 0;
+}
+
+/* A name that was refused is anybody's text, on its way to terminals and logs. */
 static void printable(const char *text, char *out, size_t size)
 {
     size_t at = 0;
-    for (; text[at] != '\0' && at + 1 < size; at++) {
-        unsigned char byte = (unsigned char)text[at];
-        out[at] = byte < 0x20 || byte == 0x7f ? '?' : text[at];
+    while (text[0] != '\0' && at + 1 < size) {
+        size_t skip = unprintable((const unsigned char *)text);
+        out[at++] = skip > 0 ? '?' : text[0];
+        text += skip > 0 ? skip : 1;
     }
     out[at] = '\0';
 }

@@ -198,3 +198,31 @@ def test_the_package_brings_nothing_but_itself() -> None:
     brought = set(loaded) - set(without) - {"__future__"}
     assert "egressguard._violations" in brought
     assert {name for name in brought if name.partition(".")[0] != "egressguard"} == set()
+
+
+def test_a_file_or_a_thread_cannot_begin_a_line() -> None:
+    """Generated code is named by what generates it, and a thread by whoever starts it."""
+    source = """
+import threading
+code = compile("one.connect(('127.0.0.1', 9))", "a.py\\nCRITICAL all is well\\x9b2J", "exec")
+def generated():
+    with socket.socket() as one, contextlib.suppress(egressguard.EgressViolation):
+        exec(code, {"one": one})
+thread = threading.Thread(target=generated, name="b\\nCRITICAL too\\u202e")
+thread.start()
+thread.join()
+tell([lines[0][2].isprintable(), "all is well" in lines[0][2], "CRITICAL too" in lines[0][2]])
+"""
+    assert children.python(PRELUDE + INSTALL + source).last() == [True] * 3
+
+
+def test_generated_files_use_no_more_and_more_memory() -> None:
+    """Whatever is remembered of files is bounded."""
+    source = """
+from egressguard import _distributions
+folder = next(path for path in sys.path if path)
+for number in range(3000):
+    _distributions.of_file(f"{folder}/generated/part{number}.py")
+tell(_distributions.of_file.cache_info().currsize)
+"""
+    assert children.python(PRELUDE + source).last() <= 1024

@@ -128,7 +128,21 @@ def test_the_entry_that_the_text_names_would_open_it(what: str) -> None:
 
 @pytest.mark.egress_expected(at_least=0)
 @pytest.mark.parametrize(
-    "name", ["a\nCRITICAL all is well", "a\x1b[2Jb", "a\rb", "a\x7fb", "a\x00b", b"\xff\xfe", "a\u202eb"]
+    "name",
+    [
+        "a\nCRITICAL all is well",
+        "a\x1b[2Jb",
+        "a\rb",
+        "a\x7fb",
+        "a\x00b",
+        b"\xff\xfe",
+        "a\u202eb",
+        b"a\xc2\x9b2Jb",
+        b"a\xc2\x85b",
+        b"a\xe2\x80\xa8b",
+        b"a\xe2\x80\xaeb",
+        b"a\xe2\x81\xa6b",
+    ],
 )
 def test_no_control_character_reaches_a_terminal_or_a_log(name: str | bytes) -> None:
     """A host is the caller's text: it must not forge lines or move cursors where violations are read."""
