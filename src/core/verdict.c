@@ -370,7 +370,7 @@ eg_reason eg_verdict_for_option(int level, int option)
         (option == sctp_connectx_old || option == sctp_connectx || option == sctp_connectx3)) {
         return EG_REFUSED_ROUTING;
     }
-    if (level == IPPROTO_UDP && option == udp_cork) {
+    if ((level == IPPROTO_UDP || level == IPPROTO_UDPLITE) && option == udp_cork) { /* either level sets it */
         return EG_REFUSED_NAMESERVER; /* another thread, or a forked child, could add to a question that was judged */
     }
     return announces_membership(level, option) ? EG_REFUSED_MEMBERSHIP : EG_ALLOWED;

@@ -156,7 +156,8 @@ static void setsockopt_block(eg_filter *filter)
 {
     size_t block = begin_block(filter, SYS_setsockopt);
     load(filter, low_word(1));
-    when_equal(filter, IPPROTO_UDP, 0, 3);
+    when_equal(filter, IPPROTO_UDP, 1, 0);
+    when_equal(filter, IPPROTO_UDPLITE, 0, 3); /* either level sets it on either kind of socket */
     load(filter, low_word(2));
     when_equal(filter, UDP_CORK, 0, 21);
     give(filter, REFUSE(EACCES));

@@ -116,7 +116,8 @@ static bool is_corked(int socket, const eg_socket_facts *facts)
 {
     int corked = 0;
     socklen_t size = sizeof corked;
-    return facts->kind == EG_SOCKET_UDP && getsockopt(socket, IPPROTO_UDP, UDP_CORK, &corked, &size) == 0 &&
+    bool udp = facts->kind == EG_SOCKET_UDP || facts->kind == EG_SOCKET_UDPLITE;
+    return udp && getsockopt(socket, IPPROTO_UDP, UDP_CORK, &corked, &size) == 0 &&
            corked != 0;
 }
 

@@ -115,8 +115,10 @@ def test_the_memory_of_a_question_is_not_lent_to_the_kernel() -> None:
     assert run("guarded", attack)[:2] == ["nameserver", []]
 
 
-def test_a_cork_is_refused_by_its_name() -> None:
-    source = PREAMBLE + "tell([word(lambda: one.setsockopt(SOL_UDP, UDP_CORK, 1)), one.getsockopt(SOL_UDP, UDP_CORK)])"
+@pytest.mark.parametrize("level", ["SOL_UDP", "136"])
+def test_a_cork_is_refused_by_its_name(level: str) -> None:
+    """Linux takes the level of UDP-Lite for it as well, on either kind of socket."""
+    source = f"{PREAMBLE}tell([word(lambda: one.setsockopt({level}, UDP_CORK, 1)), one.getsockopt(SOL_UDP, UDP_CORK)])"
     told = [
         children.python_alone(source, mode, addresses()[0], addresses=on_lo()).last() for mode in ("free", "guarded")
     ]

@@ -309,7 +309,7 @@ static void only_routing_and_membership_options_are_refused(void **unused)
         {SCTP, 110},        /* SCTP_SOCKOPT_CONNECTX */
         {SCTP, 111},        /* SCTP_SOCKOPT_CONNECTX3 */
     };
-    static const int levels[] = {IPPROTO_IP, SOL_SOCKET, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IPV6, SCTP, SOL_RAW, 255, -1};
+    static const int levels[] = {IPPROTO_IP, SOL_SOCKET, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPPROTO_IPV6, SCTP, SOL_RAW, 255, -1};
     for (size_t i = 0; i < COUNT_OF(levels); i++) {
         for (int option = -1; option < 300; option++) {
             eg_reason wanted = EG_ALLOWED;
@@ -319,7 +319,8 @@ static void only_routing_and_membership_options_are_refused(void **unused)
             for (size_t j = 0; j < COUNT_OF(announced); j++) {
                 wanted = announced[j][0] == levels[i] && announced[j][1] == option ? EG_REFUSED_MEMBERSHIP : wanted;
             }
-            wanted = levels[i] == IPPROTO_UDP && option == 1 /* UDP_CORK */ ? EG_REFUSED_NAMESERVER : wanted;
+            bool udp = levels[i] == IPPROTO_UDP || levels[i] == IPPROTO_UDPLITE;
+            wanted = udp && option == 1 /* UDP_CORK */ ? EG_REFUSED_NAMESERVER : wanted;
             ROW(eg_verdict_for_option(levels[i], option) == wanted, "level %d option %d", levels[i], option);
         }
     }

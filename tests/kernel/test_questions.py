@@ -283,3 +283,22 @@ def test_a_question_is_not_cut_in_two(wire: Wire, guarded: Guarded, cut: str) ->
     assert run(wire, guarded, code) is not None
     events = [(event["kind"], event.get("name")) for event in wire.events()]
     assert events == [("dns", "api.test")], events
+
+
+CORK = """
+told = []
+for level in (socket.IPPROTO_UDP, 136):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        s.setsockopt(level, 1, 1)
+    except OSError:
+        pass
+    told.append(s.getsockopt(socket.IPPROTO_UDP, 1))
+print(json.dumps(told))
+"""
+
+
+def test_a_socket_is_not_corked_by_either_level(wire: Wire, guarded: Guarded) -> None:
+    """Linux takes the level of UDP-Lite for UDP_CORK as well, on either kind of socket."""
+    assert run(wire, lambda command: command, CORK) == [1, 1]
+    assert run(wire, guarded, CORK) == [0, 0]
