@@ -15,6 +15,8 @@
 #include "linux/hold.h"
 #include "linux/stub.h"
 
+#define TELL_MS 1
+
 int64_t eg_now_ms(void)
 {
     struct timespec now;
@@ -56,17 +58,13 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
     return epoll_ctl(supervisor->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : -errno;
 }
 
-/* Tell of what was refused: the callback, or whoever sleeps on the counts (eg_kernel_wait).
- * Callers have their answers by now. */
+/* Tell of what was refused: the callback, or whoever sleeps on the counts (eg_kernel_wait). */
 static void tell(eg_supervisor *supervisor)
 {
     eg_kernel_counts *counts = supervisor->counts;
     eg_violation violation;
     uint64_t last = atomic_load(&counts->last);
 
-    if (last == supervisor->told) {
-        return; /* whoever sleeps is not woken by what was allowed */
-    }
     while (supervisor->on_refusal != NULL && supervisor->told < last) {
         if (eg_journal_read(&supervisor->state->journal, ++supervisor->told, &violation)) {
             supervisor->on_refusal(supervisor->context, &violation);
@@ -122,15 +120,21 @@ static int timeout_of(const eg_supervisor *supervisor)
 
 void eg_supervisor_serve(eg_supervisor *supervisor)
 {
-    int64_t ticked = eg_now_ms();
+    int64_t ticked = eg_now_ms(), told_ms = ticked;
 
     while (!supervisor->stop) {
         struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
                                   {.fd = supervisor->epoll, .events = POLLIN}};
-        int timeout = timeout_of(supervisor);
-        tell(supervisor);
-        if (poll(ready, 2, timeout) < 0 && errno != EINTR) {
+        uint64_t news = atomic_load(&supervisor->counts->last) - supervisor->told;
+        int timeout = news != 0 ? TELL_MS : timeout_of(supervisor);
+        int count = poll(ready, 2, timeout);
+        if (count < 0 && errno != EINTR) {
             break;
+        }
+        /* A caller with its answer runs when we sleep: so those who listen are told later. */
+        if (news != 0 && (count == 0 || news > EG_JOURNAL_SLOTS / 4 || eg_now_ms() - told_ms > EG_TICK_MS)) {
+            tell(supervisor);
+            told_ms = eg_now_ms();
         }
         if ((ready[0].revents & POLLIN) != 0) {
             receive(supervisor);
