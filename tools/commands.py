@@ -30,7 +30,7 @@ HELP = """usage: ./dev COMMAND [arguments]
 Everything made is under .dev/; delete it to start over. Logs: .dev/logs."""
 
 LONG = {  # what the scripts of the long runs need beside what a build needs
-    "fuzz": ("clang",),
+    "fuzz": ("clang", "ip", "unshare"),
     "sanitize": ("cmocka",),
     "coverage": ("cmocka",),
     "instructions": ("valgrind", "ip"),
@@ -40,7 +40,7 @@ LONG = {  # what the scripts of the long runs need beside what a build needs
 # The scripts that run inside the environment: which environment, and which packages beside the project.
 SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "demo": ("test", ("demo",)),
-    "fuzz": ("test", ("test",)),
+    "fuzz": ("fuzz", ("fuzz",)),
     "stress": ("test", ("test",)),
     "sanitize": ("test", ("test",)),
     "bench": ("bench", ("bench", "test")),

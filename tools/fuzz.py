@@ -1,4 +1,4 @@
-"""Run the libFuzzer targets of `tests/fuzz` under ASan and UBSan.
+"""Run the libFuzzer targets of `tests/fuzz` under ASan and UBSan, and random address objects under atheris.
 
 `python -m tools.fuzz [--seconds N] [--target NAME ...] [--jobs N]`: each target runs N seconds (default 60) from its
 committed corpus in `tests/fuzz/corpus`. What it finds on the way is kept in `.dev/fuzz` and used the next time; a
@@ -8,6 +8,8 @@ finding ends the target, leaves its input there and makes the exit status 1.
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +23,7 @@ from tools.steps import AT_ONCE, Steps, end_all, logged, side_by_side, tail
 
 TARGETS = ROOT / "tests/fuzz"
 WORK = STATE / "fuzz"
+OBJECTS = "fuzz_objects"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-pthread", "-g", "-O1", "-Isrc", "-Itests/fuzz", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 # Sources beside src/core, and flags. `syscall` is the target's, so that nothing is dialled.
@@ -96,6 +99,26 @@ def fuzz(steps: Steps, compiler: str, target: Path, seconds: int) -> bool:
     return steps.note(f"{name}, {seconds} s", code == 0, time.monotonic() - started, note)
 
 
+def fuzz_objects(steps: Steps, seconds: int) -> bool:
+    """Run `tests/fuzz/objects.py` under atheris, in a network of its own; the extension is the one that ships."""
+    if importlib.util.find_spec("atheris") is None:
+        return steps.note(OBJECTS, True, note="left out: atheris is not there for this Python")
+    kept, findings = WORK / "corpus" / OBJECTS, WORK / "findings" / OBJECTS
+    for folder in (kept, findings):
+        folder.mkdir(parents=True, exist_ok=True)
+    inner = 'ip link set lo up && ip addr add 203.0.113.5/32 dev lo && exec "$@"'
+    own = ["unshare", "-n" if os.geteuid() == 0 else "-Urn", "sh", "-c", inner, "sh"]
+    program = [sys.executable, "-P", TARGETS / "objects.py", "atheris", f"-max_total_time={seconds}", "-max_len=120"]
+    started = time.monotonic()
+    command = [*own, *program, f"-artifact_prefix={findings}/", "-print_final_stats=1", kept]
+    code, output = logged(OBJECTS, command, limit=seconds + 300.0)
+    if code:
+        steps.say(f"\n--- {OBJECTS}: exit {code}, the end of its log\n{tail(output)}\n")
+    runs = re.search(r"number_of_executed_units: (\d+)", output)
+    note = f"{runs.group(1)} inputs" if runs else f"exit {code}"
+    return steps.note(f"{OBJECTS}, {seconds} s", code == 0, time.monotonic() - started, note)
+
+
 def main(arguments: list[str]) -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
@@ -108,12 +131,14 @@ def main(arguments: list[str]) -> int:
     targets = sorted(TARGETS.glob("fuzz_*.c"))
     if options.target:
         targets = [target for target in targets if target.stem in options.target]
-    if not targets:
+    objects = not options.target or OBJECTS in options.target
+    if not targets and not objects:
         raise Problem("no such target")
     WORK.mkdir(parents=True, exist_ok=True)
-    compiler = clang()
+    compiler = clang() if targets else ""
     steps = Steps()
-    side_by_side([partial(fuzz, steps, compiler, target, options.seconds) for target in targets], options.jobs)
+    jobs = [partial(fuzz, steps, compiler, target, options.seconds) for target in targets]
+    side_by_side([*jobs, *([partial(fuzz_objects, steps, options.seconds)] if objects else [])], options.jobs)
     print(steps.table())
     return 0 if steps.passed else 1
 

@@ -30,6 +30,13 @@ HOME = STATE / "sanitize"
 LIMIT = 3600.0
 FOLDERS = (*EVERYWHERE, "strength")
 SHIPPED = "--deselect=tests/unit/test_packaging.py"  # asks how the extension was built
+# Not for ASan: its malloc keeps what is freed, and the launcher is another program than the interpreter.
+NOT_SANITIZED = (
+    "tests/unit/test_refcounts.py::test_twenty_thousand_refusals_leave_no_memory",
+    "tests/unit/test_selfcheck.py::test_the_kernel_sees_no_socket_either",
+    "tests/unit/test_tools_posture.py::test_a_program_that_was_started_is_told",
+    "tests/unit/test_unix.py::test_a_child_that_runs_another_program_is_foreign",
+)
 LAUNCHER = '#!/bin/bash\n{settings} exec -a "$0" {python} "$@"\n'
 # What a child of a child would inherit without being a Python: the wrapper sets it again where it is wanted.
 FORGET = 'import os; os.environ.pop("LD_PRELOAD", None)\n'
@@ -120,7 +127,8 @@ def pytest_part(steps: Steps, mode: str) -> None:
         return
     REPORTS.mkdir(parents=True, exist_ok=True)
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=900", f"--junitxml={REPORTS}/{mode}.xml"]
-    code, output = logged(f"sanitize-{mode}", [*command, SHIPPED, *folders(FOLDERS)], limit=LIMIT)
+    left_out = [SHIPPED, *(f"--deselect={one}" for one in NOT_SANITIZED if MODES[mode])]
+    code, output = logged(f"sanitize-{mode}", [*command, *left_out, *folders(FOLDERS)], limit=LIMIT)
     steps.say(f"\n--- sanitize {mode}\n{tail(output)}\n")
     steps.note(f"sanitize {mode}: pytest", code == 0, time.monotonic() - started, "" if code == 0 else f"exit {code}")
     steps.check(f"sanitize {mode}: no report", partial(reports_in, reports))

@@ -32,6 +32,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "test": (),
     "demo": ("test",),
     "lint": ("test",),
+    "fuzz": (),
     "bench": ("test",),
     "integration": ("test",),
     "catalogue": ("test", "integration"),
