@@ -117,9 +117,7 @@ static int read_host(int family, const char *text, size_t length, eg_parsed *out
         /* A number of the other family: libc refuses it without asking anybody. */
         out->kind = number.family == family ? EG_PARSED_ENDPOINT : EG_PARSED_MALFORMED;
         out->endpoint.address = number.address;
-        if (number.scope_id != 0 && out->endpoint.scope_id == 0) {
-            out->endpoint.scope_id = number.scope_id;
-        }
+        /* A scope in the text counts for nothing: the tuple's own, or 0, is put in its place. */
         return 0;
     }
     out->host = PyBytes_FromStringAndSize(text, (Py_ssize_t)length);

@@ -19,7 +19,7 @@ udp = socket.socket(type=socket.SOCK_DGRAM)
 udp.bind((LISTED, 9))
 if sys.argv[1] == "guarded":
     import egressguard
-    egressguard.install((f"{LISTED}:9", "unix:@egressguard-sending"))
+    egressguard.install((f"{LISTED}:9", "[fe80::9]:9", "unix:@egressguard-sending"))
 one = socket.socket(type=socket.SOCK_DGRAM)
 def full():
     # A connected stream takes an address and ignores it: its buffer can be filled.
@@ -253,3 +253,12 @@ def test_a_socket_that_is_closed_while_it_waits_sends_nothing_to_its_successor()
 def test_buffers_that_are_none_are_told_in_the_originals_words(buffers: str) -> None:
     told = both(f"tell(timed(lambda: one.sendmsg({buffers}, [], 0, (LISTED, 9)))[:2])")
     assert told[0] == "TypeError"
+
+
+def test_a_scope_in_the_text_counts_for_nothing() -> None:
+    """CPython puts the tuple's own scope, or 0, in its place."""
+    told = both("""
+tell([outcome(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).connect(address))["text"]
+      for address in (("fe80::9%lo", 9), ("fe80::9%lo", 9, 0, 0))])
+""")
+    assert told == ["[Errno 22] Invalid argument"] * 2
