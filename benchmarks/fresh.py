@@ -39,15 +39,15 @@ def main(contender: str, entries: int) -> None:
     install = CONTENDERS[contender](more_endpoints(entries - 1))
     util.find_spec("nothing_of_this_name")  # has the import system read every folder of the path
     before = resident()
-    started = time.perf_counter_ns()
+    started = time.process_time_ns()  # of the processor: what other programs do meanwhile is not in it
     install()
-    installed = time.perf_counter_ns() - started
+    installed = time.process_time_ns() - started
     grown = resident() - before
     forget_json()
-    started = time.perf_counter_ns()
+    started = time.process_time_ns()
     import json  # noqa: F401
 
-    imported = time.perf_counter_ns() - started
+    imported = time.process_time_ns() - started
     print(json_at_the_end.dumps({"install": installed, "memory": grown, "import_json": imported}))
 
 

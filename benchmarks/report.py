@@ -27,6 +27,7 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release().split("-")[0],
         "cpu": cpu or platform.machine(),
         "processors": os.cpu_count() or 0,
+        "load": round(os.getloadavg()[1], 1),  # with what the benchmark itself puts on it
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import MICRO, OURS
+from benchmarks.cases import ENTRIES, MICRO, OURS, THREADS
 from benchmarks.chart import ratio
 
 START, END = "<!-- numbers: written by ./dev bench -->", "<!-- end of numbers -->"
@@ -33,6 +33,29 @@ def calls(cases: Cases) -> list[str]:
         rows = cases[case.operation]
         cells = [number(rows.get(name), absolute=not case.is_ratio) for name in GUARDS]
         lines.append(f"| {case.title} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def entries(cases: Cases) -> list[str]:
+    """Return the table of long lists."""
+    lines = ["| entries | the same endpoint again and again | another endpoint each time |", "| --- | --- | --- |"]
+    for count in ENTRIES:
+        rows = [cases.get(name, {}).get(str(count)) for name in ("entries", "entries_random")]
+        cells = [
+            f"{row['ns'][1]:.0f} ns" + (f", {row['ratio'][1]:.3f}x" if "ratio" in row else "") if row else ""
+            for row in rows
+        ]
+        lines.append(f"| {count:,} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def threads(cases: Cases) -> list[str]:
+    """Return the table of many threads."""
+    lines = ["| threads | unguarded | " + f"{OURS} |", "| --- | --- | --- |"]
+    for count in THREADS:
+        rows = cases.get(f"threads_{count}", {})
+        if OURS in rows:
+            lines.append(f"| {count} | {rows['unguarded']['ns'][1]:.0f} ns | {number(rows[OURS], absolute=False)} |")
     return lines
 
 
@@ -93,9 +116,10 @@ def numbers(told: dict[str, Any]) -> str:
     machine, versions = told["machine"], told["versions"]
     where = (
         f"CPython {machine['python']}, Linux {machine['kernel']}, {machine['processors']} processors ({machine['cpu']}); "
-        f"tethered {versions['tethered']}, pytest-socket {versions['pytest-socket']}."
+        f"load {machine.get('load', 'unknown')}; tethered {versions['tethered']}, pytest-socket {versions['pytest-socket']}."
     )
-    parts = [[where], budgets(told["budgets"]), calls(told["cases"]), fresh(told["cases"]), web(told["cases"])]
+    cases: Cases = told["cases"]
+    parts = [[where], budgets(told["budgets"]), calls(cases), entries(cases), threads(cases), fresh(cases), web(cases)]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
