@@ -109,3 +109,25 @@ def test_a_socket_that_is_switched_while_the_guard_looks_again() -> None:
     assert children.python_alone(route + SECOND_LOOK, "plain", addresses=addresses).last()[1] == [9]
     told, ports = children.python_alone(route + SECOND_LOOK, "switched", addresses=addresses).last()
     assert (told, ports) == ("socket-type", [])
+
+
+CONNECTED = """
+one = socket.socket(type=socket.{kind})
+def on_connect(event, arguments):
+    if event == "socket.connect" and not raws:
+        raws.append(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP))
+        os.dup2(raws[0].fileno(), one.fileno())
+sys.addaudithook(on_connect)
+told = word(lambda: one.connect((LISTED, 9)))
+word(lambda: one.send(packet))
+tell([told, len(select.select([target], [], [], 0.05)[0])])
+"""
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_socket_that_is_switched_while_it_connects(kind: str) -> None:
+    """A raw socket that was connected sends without an address: it is not left so."""
+    source = PREAMBLE + CONNECTED.format(kind=kind)
+    assert children.python_alone(source, "unguarded", "by_dup2", addresses=["203.0.113.5/32"]).last() == ["done", 1]
+    held = children.python_alone(source, "guarded", "by_dup2", addresses=["203.0.113.5/32"]).last()
+    assert held == ["socket-type", 0]
