@@ -285,7 +285,7 @@ def test_a_question_is_not_cut_in_two(wire: Wire, guarded: Guarded, cut: str) ->
     assert events == [("dns", "api.test")], events
 
 
-CORK = """
+CORK_BY_LEVEL = """
 told = []
 for level in (socket.IPPROTO_UDP, 136):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -300,5 +300,5 @@ print(json.dumps(told))
 
 def test_a_socket_is_not_corked_by_either_level(wire: Wire, guarded: Guarded) -> None:
     """Linux takes the level of UDP-Lite for UDP_CORK as well, on either kind of socket."""
-    assert run(wire, lambda command: command, CORK) == [1, 1]
-    assert run(wire, guarded, CORK) == [0, 0]
+    assert run(wire, lambda command: command, CORK_BY_LEVEL) == [1, 1]
+    assert run(wire, guarded, CORK_BY_LEVEL) == [0, 0]
