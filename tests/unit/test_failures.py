@@ -142,10 +142,13 @@ def attempt(call):
         return type(error).__name__
 
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0003)
-for call in (REFUSED["connect"], REFUSED["sendto"], REFUSED["getaddrinfo"], REFUSED["connect, a name"]):
-    for _ in range(4000):
-        what = attempt(call)
-        found[what] = found.get(what, 0) + 1
+for _ in range(20):  # on a busy machine the timer may miss a whole round
+    for call in (REFUSED["connect"], REFUSED["sendto"], REFUSED["getaddrinfo"], REFUSED["connect, a name"]):
+        for _ in range(4000):
+            what = attempt(call)
+            found[what] = found.get(what, 0) + 1
+    if found.get("Interrupt", 0) > 10:
+        break
 signal.setitimer(signal.ITIMER_REAL, 0)
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
 tell(found)
