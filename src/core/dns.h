@@ -10,6 +10,8 @@
 #include "core/endpoint.h"
 #include "core/name.h"
 
+#define EG_DNS_PORT 53 /* RFC 1035, 4.2 */
+
 #define EG_DNS_TYPE_A 1
 #define EG_DNS_TYPE_AAAA 28
 

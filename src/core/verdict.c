@@ -15,7 +15,6 @@
 #include "core/machine.h"
 #include "core/unix_owner.h"
 
-#define DNS_PORT 53
 #define PROTOCOL_MPTCP 262
 #define LEVEL_SCTP 132
 
@@ -164,7 +163,7 @@ static eg_reason verdict_for_question(const eg_state *state, const eg_dial *dial
 
 static bool is_dns(const eg_dial *dial)
 {
-    return dial->endpoint->port == DNS_PORT &&
+    return dial->endpoint->port == EG_DNS_PORT &&
            (dial->socket == EG_SOCKET_UDP || dial->socket == EG_SOCKET_UDPLITE) &&
            (dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6);
 }

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 
+#include "core/dns.h"
 #include "core/lookup.h"
 #include "linux/hold.h"
 #include "linux/look_again.h"
@@ -24,8 +25,8 @@ void eg_exchange_end(eg_supervisor *supervisor, eg_exchange *exchange)
 
 static int open_upstream(eg_supervisor *supervisor, eg_exchange *exchange, int type)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(53)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(53)};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(EG_DNS_PORT)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(EG_DNS_PORT)};
     const eg_endpoint *to = &exchange->nameserver;
     bool ipv4 = eg_address_is_ipv4(&to->address);
     uint32_t index = EG_STUB_EXCHANGE + (uint32_t)(exchange - supervisor->stub->exchanges);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/dns.h"
 #include "core/lookup.h"
 #include "core/machine.h"
 #include "core/relook.h"
@@ -138,7 +139,7 @@ void eg_judge_refuse_name(eg_supervisor *supervisor, int32_t tid, eg_reason reas
 
 bool eg_judge_is_nameserver(const eg_endpoint *endpoint)
 {
-    return endpoint->port == 53 && (endpoint->family == AF_INET || endpoint->family == AF_INET6) &&
+    return endpoint->port == EG_DNS_PORT && (endpoint->family == AF_INET || endpoint->family == AF_INET6) &&
            eg_machine_is_nameserver(&endpoint->address);
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/dns.h"
 #include "core/machine.h"
 #include "core/relook.h"
 #include "linux/stub_inside.h"
@@ -65,7 +66,7 @@ static void start(eg_supervisor *supervisor, const eg_endpoint *endpoint)
 {
     uint32_t records[EG_NAMES_FOR_PORT_MAX];
     bool ipv4 = eg_address_is_ipv4(&endpoint->address);
-    eg_endpoint nameserver = {.port = 53};
+    eg_endpoint nameserver = {.port = EG_DNS_PORT};
 
     if (!is_due(supervisor->stub, endpoint->port, ipv4) || !eg_machine_first_nameserver(&nameserver.address)) {
         return;

@@ -151,7 +151,7 @@ static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_s
 static bool is_question(const eg_socket_facts *facts, const local_message *local)
 {
     eg_dial dial = {.endpoint = &local->endpoint, .action = EG_ACTION_SEND, .socket = facts->kind};
-    return local->name_length > 0 && local->endpoint.port == 53 && eg_verdict_needs_payload(&dial);
+    return local->name_length > 0 && local->endpoint.port == EG_DNS_PORT && eg_verdict_needs_payload(&dial);
 }
 
 /* A question whose answer we cannot see (another network): the guard asks it itself first, so

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/dns.h"
 #include "python/callsite.h"
 
 /* A listener that itself dials is refused like anybody, but not told again. */
@@ -102,7 +103,7 @@ int eg_refuse_set_listener(PyObject *callable)
 static bool dials_a_nameserver(const eg_attempt *attempt)
 {
     unsigned char address[16];
-    return attempt->port == 53 &&
+    return attempt->port == EG_DNS_PORT &&
            (inet_pton(AF_INET, attempt->host, address) == 1 || inet_pton(AF_INET6, attempt->host, address) == 1);
 }
 
