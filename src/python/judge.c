@@ -8,12 +8,14 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include "core/dns.h"
 #include "python/interpose.h"
 #include "python/loopback.h"
 #include "python/refuse.h"
 #include "python/resolve.h"
 #include "python/second_look.h"
 #include "python/socket_object.h"
+#include "python/unix_dial.h"
 
 int eg_judge_resolve(eg_state *state, eg_route route, PyObject *socket, eg_parsed *parsed)
 {
@@ -80,6 +82,11 @@ int eg_judge(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed)
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
+    if (eg_unix_dial_is_for(state, &dial)) {
+        judged->kind = dial.socket;
+        judged->by_file = true;
+        return 0;
+    }
     eg_reason reason = eg_verdict_for_dial(state, &dial);
     if (reason == EG_REFUSED_NOT_LISTED && parsed->host == NULL) {
         int again = eg_second_look(state, parsed->endpoint.port, eg_socket_object_timeout(judged->socket));
@@ -104,7 +111,7 @@ int eg_judge(eg_state *state, eg_judged_dial *judged, eg_parsed *parsed)
 
 bool eg_judge_needs_payload(const eg_parsed *parsed, PyObject *socket)
 {
-    if (parsed->kind != EG_PARSED_ENDPOINT || parsed->endpoint.port != 53) {
+    if (parsed->kind != EG_PARSED_ENDPOINT || parsed->endpoint.port != EG_DNS_PORT) {
         return false; /* spares the common message a question to the kernel */
     }
     eg_dial dial = {.endpoint = &parsed->endpoint, .action = EG_ACTION_SEND, .socket = eg_socket_object_kind(socket)};

@@ -13,6 +13,7 @@ typedef struct eg_judged_dial {
     size_t payload_length;
     bool more_to_come;
     bool is_closed;      /* set by eg_judge(): the object has no descriptor, and OSError was raised */
+    bool by_file;        /* set by eg_judge(): not judged yet, eg_unix_dial() does both */
     eg_socket_kind kind; /* set by eg_judge() where it allows the dial, else EG_SOCKET_OTHER */
 } eg_judged_dial;
 

@@ -65,7 +65,7 @@ static void close_target(const eg_target *target)
     }
 }
 
-static int raise_event(const char *event, PyObject *socket, PyObject *exact)
+int eg_perform_raise_event(const char *event, PyObject *socket, PyObject *exact)
 {
     eg_floor_expect(exact);
     int heard = PySys_Audit(event, "OO", socket, exact);
@@ -87,7 +87,7 @@ PyObject *eg_perform_connect(const eg_judged_dial *judged, const eg_parsed *pars
     eg_target target;
     int error;
 
-    if (raise_event("socket.connect", judged->socket, parsed->exact) < 0 || open_target(judged, parsed, &target) < 0) {
+    if (eg_perform_raise_event("socket.connect", judged->socket, parsed->exact) < 0 || open_target(judged, parsed, &target) < 0) {
         return NULL;
     }
     /* A datagram socket's connect neither waits nor is interrupted. */
@@ -232,7 +232,7 @@ static size_t uncut_size(const eg_judged_dial *judged, int descriptor)
 
 /* The control messages as the kernel reads them (cmsg(3)), and `uncut` bytes for one more: 0, or
  * -1 with an exception. The caller frees `msg_control`. */
-static int write_control(PyObject *control, size_t uncut, struct msghdr *message)
+int eg_perform_write_control(PyObject *control, size_t uncut, struct msghdr *message)
 {
     Py_ssize_t count = control == NULL ? 0 : PyTuple_GET_SIZE(control);
     size_t total = uncut;
@@ -277,10 +277,10 @@ static PyObject *send_vectors(const eg_judged_dial *judged, const eg_parsed *par
     eg_target target;
     PyObject *result = NULL;
 
-    if (raise_event(event, judged->socket, parsed->exact) < 0 || open_target(judged, parsed, &target) < 0) {
+    if (eg_perform_raise_event(event, judged->socket, parsed->exact) < 0 || open_target(judged, parsed, &target) < 0) {
         return NULL;
     }
-    if (write_control(control, uncut_size(judged, target.descriptor), message) == 0) {
+    if (eg_perform_write_control(control, uncut_size(judged, target.descriptor), message) == 0) {
         result = send_now(judged, parsed, &target, message, flags);
     }
     close_target(&target);

@@ -25,4 +25,12 @@ PyObject *eg_perform_send(const eg_judged_dial *judged, const eg_parsed *parsed,
  * the association is dissolved, and the violation raised: -1. */
 int eg_perform_check_connected(const eg_judged_dial *judged, const eg_parsed *parsed);
 
+/* The event that the original would raise, announced to the floor: 0, or -1 with an exception. */
+int eg_perform_raise_event(const char *event, PyObject *socket, PyObject *exact);
+
+/* Exact control messages as the kernel reads them (cmsg(3)), with room for `more` bytes behind
+ * them: 0, or -1 with an exception. The caller frees `msg_control` with PyMem_Free(). */
+struct msghdr;
+int eg_perform_write_control(PyObject *control, size_t more, struct msghdr *message);
+
 #endif

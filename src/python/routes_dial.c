@@ -8,6 +8,7 @@
 #include "python/refuse.h"
 #include "python/routes.h"
 #include "python/socket_object.h"
+#include "python/unix_dial.h"
 
 /* Hand the exact address to the original, which raises one event about it. */
 static PyObject *act(eg_route route, PyObject *self, PyObject *exact)
@@ -51,6 +52,9 @@ static PyObject *dial(eg_route route, PyObject *self, PyObject *address)
     }
     eg_judged_dial judged = {.route = route, .action = EG_ACTION_CONNECT, .socket = self};
     if (eg_judge(state, &judged, &parsed) == 0) {
+        if (judged.by_file && eg_unix_dial(&judged, &parsed, NULL, &result)) {
+            goto done;
+        }
         result = eg_performs_connect(&judged) ? eg_perform_connect(&judged, &parsed) : act(route, self, parsed.exact);
         if (eg_perform_check_connected(&judged, &parsed) < 0) {
             Py_CLEAR(result);

@@ -10,6 +10,7 @@
 #include "python/refuse.h"
 #include "python/routes.h"
 #include "python/socket_object.h"
+#include "python/unix_dial.h"
 
 static PyObject *act(eg_route route, PyObject *self, PyObject *args, PyObject *exact)
 {
@@ -108,6 +109,10 @@ PyObject *eg_route_sendto(PyObject *self, PyObject *args)
     }
     eg_judged_dial judged = {.route = EG_ROUTE_SENDTO, .action = EG_ACTION_SEND, .socket = self};
     if (judge_with_payload(state, &judged, &parsed, &payload, flag_bits) == 0) {
+        const eg_unix_message whole = {.payload = &payload, .flags = flag_bits};
+        if (judged.by_file && eg_unix_dial(&judged, &parsed, &whole, &result)) {
+            goto done;
+        }
         result = eg_performs_send(&judged) ? eg_perform_send(&judged, &parsed, &payload, NULL, flag_bits)
                                            : sendto_original(self, data, flags, parsed.exact, true);
         if (result != NULL && eg_await_answer(state, &judged, &parsed.endpoint) < 0) {
@@ -248,9 +253,18 @@ static PyObject *judge_and_send(eg_state *state, PyObject *self, message *m, PyO
     if (judge_with_payload(state, &judged, &m->parsed, &m->payload, flag_bits) < 0) {
         return NULL;
     }
-    PyObject *result = eg_performs_send(&judged) && are_exact_triples(m->control)
-                           ? eg_perform_send(&judged, &m->parsed, &m->payload, m->control, flag_bits)
-                           : sendmsg_original(self, m, m->parsed.exact, true);
+    bool exact = are_exact_triples(m->control);
+    PyObject *result;
+    if (judged.by_file && !exact) {
+        return sendmsg_original(self, m, Py_None, true); /* it complains about the triples, and reaches nobody */
+    }
+    const eg_unix_message whole = {.payload = &m->payload, .control = m->control, .flags = flag_bits};
+    if (judged.by_file && eg_unix_dial(&judged, &m->parsed, &whole, &result)) {
+        return result;
+    }
+    result = eg_performs_send(&judged) && exact
+                 ? eg_perform_send(&judged, &m->parsed, &m->payload, m->control, flag_bits)
+                 : sendmsg_original(self, m, m->parsed.exact, true);
     if (result != NULL && eg_await_answer(state, &judged, &m->parsed.endpoint) < 0) {
         Py_CLEAR(result);
     }
