@@ -262,3 +262,94 @@ tell([outcome(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).connect(
       for address in (("fe80::9%lo", 9), ("fe80::9%lo", 9, 0, 0))])
 """)
     assert told == ["[Errno 22] Invalid argument"] * 2
+
+
+KEPT = """
+import subprocess
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 17)  # from here on each message goes by a private duplicate
+quiet = socket.socket(type=socket.SOCK_DGRAM)
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+def every(address):
+    for call in (lambda: one.sendto(b"x", address), lambda: one.sendmsg([b"x"], [], 0, address), lambda: quiet.connect(address),
+                 lambda: quiet.connect_ex(address), lambda: one.sendto(b"x" * 65508, address)):
+        word(call)
+before = descriptors()
+for _ in range(300):
+    for address in ((LISTED, 9), (LISTED, 10), ("203.0.113.9", 9), ("127.0.0.1", 9), ("localhost", 9)):
+        every(address)
+tell(descriptors() - before)
+"""
+
+
+def test_private_duplicates_are_closed() -> None:
+    """Whatever comes of a message: sent, refused, too long, no route."""
+    assert both(KEPT) == 0
+
+
+ELSEWHERE = {
+    "a forked child": """
+child = os.fork()
+if child == 0:
+    word(send)
+    os._exit(0)
+os.waitpid(child, 0)
+""",
+    "a thread": "thread = threading.Thread(target=lambda: word(send)); thread.start(); thread.join()",
+    "an event loop": """
+import asyncio
+async def talk():
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, family=socket.AF_INET)
+    for port in (9, 10):
+        try: transport.sendto(b"x", (LISTED, port))
+        except RuntimeError: pass
+    transport.close()
+    await asyncio.sleep(0)
+asyncio.run(talk())
+""",
+    "an event loop's socket": """
+import asyncio
+async def talk():
+    one.setblocking(False)
+    for port in (9, 10):
+        try: await asyncio.get_running_loop().sock_sendto(one, b"x", (LISTED, port))
+        except (RuntimeError, AttributeError): pass
+asyncio.run(talk())
+""",
+    "a subinterpreter": """
+try: import _xxsubinterpreters as interpreters
+except ImportError: import _interpreters as interpreters
+interpreters.run_string(interpreters.create(), f'''
+import _socket
+one = _socket.socket(2, 2)
+for port in (9, 10):
+    try: one.sendto(b"x", ("{LISTED}", port))
+    except RuntimeError: pass
+    try: one.sendmsg([b"x"], [], 0, ("{LISTED}", port))
+    except RuntimeError: pass
+''')
+""",
+}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_what_is_sent_elsewhere_is_judged_there(where: str) -> None:
+    """By the listed port something arrives; by the other one only without the guard."""
+    source = f"""
+other = socket.socket(type=socket.SOCK_DGRAM)
+other.bind((LISTED, 10))
+def send():
+    one.sendto(b"x", (LISTED, 9))
+    one.sendto(b"x", (LISTED, 10))
+{ELSEWHERE[where]}
+def arrived(target):
+    target.settimeout(0.2)
+    try: return bool(target.recv(10))
+    except TimeoutError: return False
+tell([arrived(udp), arrived(other)])
+"""
+    modes = {
+        mode: children.python_alone(PREAMBLE + source, mode, addresses=["203.0.113.5/32"]).last()
+        for mode in ("unguarded", "guarded")
+    }
+    assert modes == {"unguarded": [True, True], "guarded": [True, False]}
