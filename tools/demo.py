@@ -27,25 +27,6 @@ FORBIDDEN = "collector.example"  # reserved by RFC 2606: nobody's, even if a que
 OUTCOME_WIDTH = 76
 CLIENTS = ("requests", "httpx", "urllib.request", "aiohttp", "socket")
 
-# What a project's own conftest.py does: take the capability before install(), which removes it from its module.
-CONFTEST = """\
-from egressguard._egressguard import _set_test_loopback
-
-import pytest
-
-import egressguard
-
-egressguard.install()
-
-
-@pytest.fixture
-def egress_test_loopback():
-    _set_test_loopback(True)
-    try:
-        yield
-    finally:
-        _set_test_loopback(False)
-"""
 TESTS = """\
 import os
 
@@ -158,8 +139,8 @@ def clients_phase(phase: str, port: int, log: Log, names: list[str]) -> list[str
 
 
 def pytest_phase(port: int, log: Log, folder: Path) -> list[str]:
-    """Run a small test suite in a child process, with the recipe for a project's own conftest.py."""
-    (folder / "conftest.py").write_text(CONFTEST)
+    """Run a small test suite in a child process, with this project's own conftest.py, the recipe for every project."""
+    shutil.copy(HERE.parent / "conftest.py", folder)
     (folder / "test_demo.py").write_text(TESTS)
     (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
     shutil.copy(HERE / "demo_clients.py", folder)

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import children
 import pytest
+from beginnings import run_tests
 from inside import outcome, word
 from listeners import Endpoint
 
@@ -169,29 +169,11 @@ def test_the_violation_names_the_loopback_and_the_thread(listener: Endpoint) -> 
 
 # ---- what changes the process: in a pytest run of its own ----
 
-PREAMBLE = """
-import os, socket, sys, threading, time
-import pytest
-import egressguard
-from inside import outcome, tell, word
-from listeners import count_accepted, plain_listener
-
-def dial(port):
-    with socket.socket() as connection:
-        connection.connect(("127.0.0.1", port))
-"""
-
-
-def run(folder: Path, source: str, **options: Any) -> None:
-    """Run generated tests, with the fixture at hand; all must pass."""
-    child = children.pytest_run(folder, PREAMBLE + source, "-q", **options)
-    assert child.code == 0, child.out + child.err
-
 
 @pytest.mark.parametrize("how", ["fork", "multiprocessing", "forkpty"])
 def test_a_forked_child_is_refused(how: str, tmp_path: Path) -> None:
     """A child starts as a copy of thread A; a fork handler clears the copy of the flag."""
-    run(
+    run_tests(
         tmp_path,
         f"""
 def child(port, pipe):
@@ -244,7 +226,7 @@ def test_a_subinterpreter_is_refused(gil: str, thread: str, tmp_path: Path) -> N
         "3.12": f"isolated={gil == 'own'}",
         "3.13": f"{'isolated' if gil == 'own' else 'legacy'!r}",
     }[version]
-    run(
+    run_tests(
         tmp_path,
         f"""
 import {module} as interpreters

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import children
-
-PREAMBLE = """
-import os, socket, sys, threading, time
-import pytest
-import egressguard
-from inside import outcome, tell, word
-from listeners import count_accepted, plain_listener
-
-def dial(port):
-    with socket.socket() as connection:
-        connection.connect(("127.0.0.1", port))
-"""
-
-
-def run(folder: Path, source: str, **options: Any) -> None:
-    """Run generated tests, with the fixture at hand; all must pass."""
-    child = children.pytest_run(folder, PREAMBLE + source, "-q", **options)
-    assert child.code == 0, child.out + child.err
+from beginnings import run_tests
 
 
 def test_the_next_owner_of_a_thread_id_is_refused(tmp_path: Path) -> None:
     """A thread ends with its flag set; later threads that get its id back are refused, and nobody is counted."""
-    run(
+    run_tests(
         tmp_path,
         """
 def test_it(egress_test_loopback, request):
@@ -104,7 +86,7 @@ BEFORE_INSTALL = """
 
 def test_a_flag_that_was_set_before_install_is_void(tmp_path: Path) -> None:
     """Code that ran first can have set it, in any thread: `install` advances the generation."""
-    run(
+    run_tests(
         tmp_path,
         """
 def test_it(early):

@@ -4,26 +4,8 @@ from __future__ import annotations
 
 import children
 import pytest
+from beginnings import HOSTILE as PREAMBLE
 from listeners import Endpoint
-
-PREAMBLE = """
-import socket, sys, threading
-import _socket
-from inside import outcome, tell, word
-port = int(sys.argv[1])
-here = ("127.0.0.1", port)
-words = []
-
-def dial():
-    with socket.socket() as one:
-        one.settimeout(5)
-        one.connect(here)
-
-def guard():
-    if sys.argv[2] == "guarded":
-        import egressguard
-        egressguard.install(())
-"""
 
 # What the code does while a dial is under way. Without the guard each makes at least one connection of its own.
 CALLERS = {

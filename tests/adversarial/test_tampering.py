@@ -4,26 +4,8 @@ from __future__ import annotations
 
 import children
 import pytest
+from beginnings import HOSTILE as PREAMBLE
 from listeners import Endpoint
-
-PREAMBLE = """
-import socket, sys, threading
-import _socket
-from inside import outcome, tell, word
-port = int(sys.argv[1])
-here = ("127.0.0.1", port)
-words = []
-
-def dial():
-    with socket.socket() as one:
-        one.settimeout(5)
-        one.connect(here)
-
-def guard():
-    if sys.argv[2] == "guarded":
-        import egressguard
-        egressguard.install(())
-"""
 
 TAMPERING = {
     "the Python half is deleted": "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('egressguard')]",

@@ -17,11 +17,9 @@ from egressguard import _egressguard
 ROOT = children.ROOT_CONFTEST.parent
 NAME = "_set_test_loopback"
 # Code of these files takes it: the fixture, and the harness that runs CPython's own test-suite under the guard.
-MAY_TAKE = {"conftest.py", "tools/cpython_runner.py", "tools/cpython_tests.py"}
+MAY_TAKE = {"conftest.py", "tools/cpython_runner.py"}
 # These ask for it where it is gone: the AttributeError is what they test.
 ASK = {"tests/unit/test_capability.py", "tests/strength/leak_cases.py"}
-# These hold it in the text of a program that they generate: a conftest.py, or a child that tests the capability itself.
-MAY_WRITE = {"tools/demo.py"}
 
 
 def sources() -> Iterator[tuple[str, str]]:
@@ -50,9 +48,9 @@ def test_no_other_file_takes_the_capability() -> None:
 
 
 def test_no_other_file_speaks_of_the_capability() -> None:
-    """Nobody gets at it by its name in a string either, but for tests of it and the demonstration's conftest.py."""
+    """Nobody gets at it by its name in a string either, but for tests of it."""
     speakers = {name for name, text in sources() if NAME in text}
-    assert {name for name in speakers if not name.startswith("tests/")} <= MAY_TAKE | MAY_WRITE
+    assert {name for name in speakers if not name.startswith("tests/")} == MAY_TAKE
 
 
 def test_no_shipped_module_refers_to_it() -> None:

@@ -9,6 +9,15 @@ import gevent.socket
 def dial(host, port):
     return exchange(gevent.socket.create_connection((host, port), 3))
 """
+GRPC = """
+import grpc
+def dial(host, port):
+    channel = grpc.insecure_channel(host + ":" + str(port))
+    try:
+        grpc.channel_ready_future(channel).result(timeout=2)
+    finally:
+        channel.close()
+"""
 
 
 def gevent(resolver: str, group: str, **more: object) -> Row:
@@ -105,24 +114,8 @@ async def talk(host, port):
 def dial(host, port):
     return asyncio.run(asyncio.wait_for(talk(host, port), 2))
 """, needs=("aioquic",), port=8443, answers=False),
-    Row("grpcio", """
-import grpc
-def dial(host, port):
-    channel = grpc.insecure_channel(host + ":" + str(port))
-    try:
-        grpc.channel_ready_future(channel).result(timeout=2)
-    finally:
-        channel.close()
-""", NATIVE, ("grpcio",), answers=False, short=True),
-    Row("grpcio, c-ares resolver", """
-import grpc
-def dial(host, port):
-    channel = grpc.insecure_channel(host + ":" + str(port))
-    try:
-        grpc.channel_ready_future(channel).result(timeout=2)
-    finally:
-        channel.close()
-""", NATIVE, ("grpcio",), answers=False, environment={"GRPC_DNS_RESOLVER": "ares"}),
+    Row("grpcio", GRPC, NATIVE, ("grpcio",), answers=False, short=True),
+    Row("grpcio, c-ares resolver", GRPC, NATIVE, ("grpcio",), answers=False, environment={"GRPC_DNS_RESOLVER": "ares"}),
     Row("grpc.aio", """
 import grpc.aio
 async def talk(host, port):
