@@ -4,10 +4,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/detached.h"
 #include "core/lookup.h"
 
 #define TRACKED 256u
@@ -94,25 +94,6 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-static bool start_thread(tracked_name *name)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-
-    if (pthread_attr_init(&attributes) != 0) {
-        return false;
-    }
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    /* Signals are for the program's own threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&thread, &attributes, look_up, name) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return started;
-}
-
 /* The slot that follows this record; NULL where another name that is under way has it. */
 static tracked_name *track(eg_state *state, uint32_t record)
 {
@@ -158,7 +139,7 @@ eg_relook_result eg_relook(eg_state *state, int port, int wait_ms)
         }
         if (!name->under_way && at_ms >= name->next_ms) {
             name->under_way = true;
-            if (!start_thread(name)) {
+            if (eg_detached_start(look_up, name, 0) != 0) {
                 name->under_way = false;
                 name->next_ms = at_ms + INTERVAL_MS;
             }

@@ -19,6 +19,7 @@
 #include <linux/capability.h>
 #include <linux/futex.h>
 
+#include "core/detached.h"
 #include "linux/call_filter.h"
 #include "linux/lender.h"
 
@@ -263,20 +264,7 @@ static void *supervise(void *argument)
 
 static int run_thread(start_up *start)
 {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-
-    if (pthread_attr_init(&attributes) != 0) {
-        return -1;
-    }
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &attributes, supervise, start);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
+    int error = eg_detached_start(supervise, start, STACK_SIZE);
     if (error != 0) {
         snprintf(start->why, sizeof start->why, "no thread for the supervisor: %s", strerror(error));
         return -1;

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/detached.h"
 #include "linux/calls.h"
 #include "linux/kernel_thread.h"
 #include "python/perform.h"
@@ -177,25 +177,12 @@ static eg_unix_job *make_job(const eg_judged_dial *judged, const eg_parsed *pars
 
 static int start(eg_unix_job *job)
 {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-
-    if (pthread_attr_init(&attributes) != 0) {
+    atomic_fetch_add(&job->holders, 1);
+    if (eg_detached_start(run, job, STACK_SIZE) != 0) {
+        atomic_fetch_sub(&job->holders, 1);
         return -1;
     }
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    sigfillset(&all); /* the program's handlers run in the program's threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    atomic_fetch_add(&job->holders, 1);
-    int error = pthread_create(&thread, &attributes, run, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (error != 0) {
-        atomic_fetch_sub(&job->holders, 1);
-    }
-    return error == 0 ? 0 : -1;
+    return 0;
 }
 
 static bool wait_a_slice(eg_unix_job *job)

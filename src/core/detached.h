@@ -1,0 +1,11 @@
+/* Threads of the guard's own. */
+#ifndef EG_CORE_DETACHED_H
+#define EG_CORE_DETACHED_H
+
+#include <stddef.h>
+
+/* Start a thread that nobody joins, with every signal blocked: the program's handlers run in
+ * the program's threads. `stack_size` in bytes, 0 for the system's own. 0, or an errno. */
+int eg_detached_start(void *(*run)(void *), void *argument, size_t stack_size);
+
+#endif
