@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 
 from egressguard import _egressguard
-
-# <ares.h>; the second one is c-ares's own default.
-ARES_FLAG_USEVC, ARES_FLAG_EDNS = 1 << 0, 1 << 8
 
 
 class KernelLayerUnavailable(RuntimeError):
     """The kernel layer cannot be put in force here; the text says why. Nothing of it is in force."""
-
-
-def prefer_tcp_lookups() -> None:
-    """Have resolvers of this process and its children ask by TCP, which the supervisor's stub can answer for all.
-
-    By UDP, c-ares and old versions of glibc insist that the answer comes from the address that they dialled
-    (resolv.conf(5): use-vc). c-ares forgets that option unless its flags are given, which gevent takes from a variable
-    (GEVENTARES_FLAGS); other clients of c-ares are asked for from their own socket (src/linux/question.c).
-    """
-    options = os.environ.get("RES_OPTIONS", "")
-    if "use-vc" not in options.split():
-        os.environ["RES_OPTIONS"] = f"{options} use-vc".strip()
-    os.environ.setdefault("GEVENTARES_FLAGS", str(ARES_FLAG_USEVC | ARES_FLAG_EDNS))
 
 
 def install_kernel() -> None:
@@ -49,4 +32,3 @@ def install_kernel() -> None:
         raise KernelLayerUnavailable(why)
     if first:
         atexit.register(_egressguard.tell_kernel_refusals)
-    prefer_tcp_lookups()

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from egressguard import DEFAULT_ALLOWLIST, _allowlist_file, _egressguard
-from egressguard._kernel import KernelLayerUnavailable, prefer_tcp_lookups
+from egressguard._kernel import KernelLayerUnavailable
 from egressguard._violations import Violation
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class _Refusals:
 
 def supervise(allow: tuple[str, ...], command: list[str], wait: bool, report: TextIO | None) -> int:
     """Run the command under the verdict and return the exit status for a shell: its own, or 128 + signal."""
-    prefer_tcp_lookups()
     refusals = _Refusals(report)
     argv = tuple(os.fsencode(word) for word in command)
     status, exec_error, why, counts = _egressguard.run_supervised(allow, argv, wait, refusals.add)

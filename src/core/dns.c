@@ -114,7 +114,6 @@ bool eg_dns_read_query(const uint8_t *message, size_t length, eg_dns_question *o
             message[at + 5] != 0 || message[at + 6] != 0 || (message[at + 7] & 0x7f) != 0 || message[at + 8] != 0) {
             return false;
         }
-        out->payload_size = read_u16(message + at + 3);
         size_t size = read_u16(message + at + 9);
         at += 11;
         if (size != length - at || !options_are_known(message + at, size)) {

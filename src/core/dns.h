@@ -19,7 +19,6 @@ typedef struct eg_dns_question {
     uint16_t id;
     uint16_t type;
     size_t end;     /* where the question section ends in the message */
-    uint16_t payload_size; /* that its OPT offers (RFC 6891); 0 without one */
     eg_name name;   /* normalised */
 } eg_dns_question;
 

@@ -13,12 +13,14 @@ static bool is_the_answer(int socket, const eg_endpoint *nameserver, const eg_dn
                           size_t size, eg_dns_answer *out, bool *more)
 {
     struct sockaddr_storage from;
-    socklen_t from_length = sizeof from;
+    struct iovec vector = {buffer, size};
+    struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
     eg_endpoint source;
 
-    ssize_t length = recvfrom(socket, buffer, size, MSG_PEEK | MSG_DONTWAIT, (struct sockaddr *)&from, &from_length);
+    /* Not recvfrom, which the kernel layer's filter stops for the supervisor's thread as well. */
+    ssize_t length = recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT);
     *more = length >= 0;
-    return *more && eg_endpoint_from_sockaddr(&source, &from, from_length) == 0 && source.port == nameserver->port &&
+    return *more && eg_endpoint_from_sockaddr(&source, &from, message.msg_namelen) == 0 && source.port == nameserver->port &&
            eg_address_equal(&source.address, &nameserver->address) &&
            eg_dns_read_answer(buffer, (size_t)length, asked, out);
 }

@@ -28,8 +28,6 @@
 #define NOTIFY 0x7fc00000u
 #define REFUSE(error) (SECCOMP_RET_ERRNO | (unsigned)(error))
 #define PROTOCOL_MPTCP 262
-#define QUESTION_MIN 17u  /* header, one letter, type and class */
-#define QUESTION_MAX 330u /* header, 255 bytes of name, type and class, OPT with NSID and a cookie */
 #define SECCOMP_IOCTL_TYPE 0x2100u /* '!' in bits 8 to 15: nothing but seccomp uses it */
 
 static void emit(eg_filter *filter, unsigned code, unsigned operand, size_t if_true, size_t if_false)
@@ -98,26 +96,32 @@ static void simple_block(eg_filter *filter, long number, unsigned answer)
     give(filter, answer);
 }
 
-/* Without a destination the message stays on a connection that was judged. Only what could be
- * a DNS question of a resolver that looks at the source of answers is looked at (question.c):
- * one flag, and no longer than any question that eg_dns_read_query takes. */
+/* Without a destination the message stays on a connection that was judged. */
 static void sendto_block(eg_filter *filter)
 {
     size_t block = begin_block(filter, SYS_sendto);
     load(filter, low_word(4));
-    when_equal(filter, 0, 0, 10);
+    when_equal(filter, 0, 0, 5);
     load(filter, low_word(4) + 4);
-    when_equal(filter, 0, 0, 8);
+    when_equal(filter, 0, 0, 3);
     load(filter, low_word(3));
-    emit(filter, BPF_JMP | BPF_JSET | BPF_K, EG_MSG_FASTOPEN, 7, 0);
-    when_equal(filter, MSG_NOSIGNAL, 0, 4);
-    load(filter, low_word(2));
-    emit(filter, BPF_JMP | BPF_JGE | BPF_K, QUESTION_MIN, 0, 2);
-    emit(filter, BPF_JMP | BPF_JGT | BPF_K, QUESTION_MAX, 1, 0);
-    give(filter, NOTIFY);
+    emit(filter, BPF_JMP | BPF_JSET | BPF_K, EG_MSG_FASTOPEN, 2, 0);
     give(filter, ALLOW);
     give(filter, NOTIFY);
     give(filter, REFUSE(EOPNOTSUPP));
+    end_block(filter, block);
+}
+
+/* Who asks for the source may be a resolver that waits for the nameserver's (receive.c). */
+static void recvfrom_block(eg_filter *filter)
+{
+    size_t block = begin_block(filter, SYS_recvfrom);
+    load(filter, low_word(4));
+    when_equal(filter, 0, 0, 3);
+    load(filter, low_word(4) + 4);
+    when_equal(filter, 0, 0, 1);
+    give(filter, ALLOW);
+    give(filter, NOTIFY);
     end_block(filter, block);
 }
 
@@ -228,7 +232,8 @@ static void request_key_block(eg_filter *filter)
 
 static void native_blocks(eg_filter *filter, const eg_exempt *exempt)
 {
-    sendto_block(filter); /* first: it is on the way of every send */
+    sendto_block(filter); /* these first: they are on the way of every send and recv */
+    recvfrom_block(filter);
     size_t block = begin_block(filter, SYS_sendmsg);
     by_secret(filter, exempt, ALLOW, NOTIFY);
     end_block(filter, block);

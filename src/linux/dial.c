@@ -14,12 +14,12 @@
 
 /* One connect that does not wait: 0 / -errno. O_NONBLOCK belongs to the open socket, which
  * the caller shares, so it is put back at once. */
-static int connect_now(const eg_supervisor *supervisor, int socket, const void *address, socklen_t length)
+static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *facts, int socket, const void *address,
+                       socklen_t length)
 {
-    int flags = fcntl(socket, F_GETFL);
-    bool blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
+    bool blocking = (facts->flags & O_NONBLOCK) == 0;
 
-    if (flags < 0 || (blocking && fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)) {
+    if (blocking && fcntl(socket, F_SETFL, facts->flags | O_NONBLOCK) != 0) {
         return -errno;
     }
     int error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
@@ -29,7 +29,7 @@ static int connect_now(const eg_supervisor *supervisor, int socket, const void *
         error = error == -EALREADY ? -EINPROGRESS : error;
     }
     if (blocking) {
-        fcntl(socket, F_SETFL, flags);
+        fcntl(socket, F_SETFL, facts->flags);
     }
     return error;
 }
@@ -60,10 +60,11 @@ static bool is_fresh_datagram(int socket, const eg_socket_facts *facts)
 
 /* libc sorts addresses by connecting fresh UDP sockets and asking for their own address.
  * With port 0, which names no service, that is granted on a socket that can send no more. */
-static eg_outcome probe(eg_supervisor *supervisor, eg_work *work, const eg_endpoint *endpoint)
+static eg_outcome probe(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
+                        const eg_endpoint *endpoint)
 {
     if (endpoint->port == 0 && shutdown(work->socket, SHUT_WR) != 0 && errno == ENOTCONN) {
-        int error = connect_now(supervisor, work->socket, &work->address, work->address_length);
+        int error = connect_now(supervisor, facts, work->socket, &work->address, work->address_length);
         if (error == 0) {
             shutdown(work->socket, SHUT_WR);
         }
@@ -95,7 +96,7 @@ static eg_outcome dial_unix(eg_supervisor *supervisor, eg_work *work, const eg_s
     } else if (!eg_judge_still_waits(supervisor, work)) {
         outcome = eg_failure(EINTR);
     } else {
-        outcome = conclude(work, facts, connect_now(supervisor, work->socket, &way.address, way.length));
+        outcome = conclude(work, facts, connect_now(supervisor, facts, work->socket, &way.address, way.length));
     }
     if (way.path_descriptor >= 0) {
         close(way.path_descriptor);
@@ -121,7 +122,7 @@ static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg
     } else if (reason != EG_ALLOWED) {
         bool ip = dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6;
         if (ip && is_fresh_datagram(work->socket, facts)) {
-            return probe(supervisor, work, dial->endpoint);
+            return probe(supervisor, work, facts, dial->endpoint);
         }
         if (reason == EG_REFUSED_NOT_LISTED && eg_look_again(supervisor, work, dial->endpoint, facts->blocking)) {
             work->by_timer = true;
@@ -129,7 +130,7 @@ static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg
         }
         return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, dial->endpoint);
     }
-    int error = connect_now(supervisor, work->socket, &work->address, work->address_length);
+    int error = connect_now(supervisor, facts, work->socket, &work->address, work->address_length);
     if (to_stub && (error == 0 || error == -EINPROGRESS)) {
         eg_stub_note_client(supervisor, work, dial->endpoint);
     }
@@ -186,8 +187,8 @@ static eg_outcome finish(eg_supervisor *supervisor, eg_work *work)
     if (error != 0) {
         return eg_failure(error);
     }
-    facts.blocking = true;
-    return conclude(work, &facts, connect_now(supervisor, work->socket, &work->address, work->address_length));
+    facts.blocking = true; /* it was, when the call began */
+    return conclude(work, &facts, connect_now(supervisor, &facts, work->socket, &work->address, work->address_length));
 }
 
 eg_outcome eg_dial_run(eg_supervisor *supervisor, eg_work *work)

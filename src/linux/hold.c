@@ -10,6 +10,7 @@
 #include "linux/judge.h"
 #include "linux/notice.h"
 #include "linux/question.h"
+#include "linux/receive.h"
 #include "linux/send.h"
 
 #define STATUS_READS_MAX 64 /* a tick: reading /proc for a thousand callers would stall the rest */
@@ -151,6 +152,10 @@ void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
 
     eg_notice_read(heard, &notice, &work);
     switch (notice.kind) {
+    case EG_NOTICE_RECEIVE:
+        answer(supervisor, work.id, eg_receive(supervisor, &work));
+        release(supervisor, &work);
+        return;
     case EG_NOTICE_JUDGE:
         run_to_answer(supervisor, &work);
         break;
@@ -162,6 +167,7 @@ void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
         eg_judge_refuse_call(supervisor, work.tid, notice.route, notice.reason, notice.what);
         answer(supervisor, work.id, eg_failure(notice.error));
     }
+    atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
 }
 
 void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)

@@ -27,11 +27,11 @@ int eg_socket_facts_read(int socket, eg_socket_facts *out)
     if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &out->protocol, &size) != 0) {
         return -errno;
     }
-    int flags = fcntl(socket, F_GETFL);
-    if (flags < 0) {
+    out->flags = fcntl(socket, F_GETFL);
+    if (out->flags < 0) {
         return -errno;
     }
-    out->blocking = (flags & O_NONBLOCK) == 0;
+    out->blocking = (out->flags & O_NONBLOCK) == 0;
     out->kind = eg_socket_kind_of(out->family, out->type, out->protocol);
     return 0;
 }

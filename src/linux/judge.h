@@ -8,6 +8,7 @@
 typedef struct eg_socket_facts {
     int family, type, protocol;
     eg_socket_kind kind;
+    int flags; /* F_GETFL */
     bool blocking;
 } eg_socket_facts;
 

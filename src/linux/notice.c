@@ -56,6 +56,9 @@ static void read_native(const struct seccomp_notif *heard, eg_notice *notice)
     case SYS_sendmmsg:
         notice->kind = EG_NOTICE_JUDGE;
         break;
+    case SYS_recvfrom:
+        notice->kind = EG_NOTICE_RECEIVE;
+        break;
     case SYS_socket:
         read_socket(heard, notice);
         break;

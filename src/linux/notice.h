@@ -9,6 +9,7 @@ typedef enum eg_notice_kind {
     EG_NOTICE_REFUSE = 0, /* `error`, and a line in the journal */
     EG_NOTICE_COUNT,      /* `error`, and counted: it names no peer, and programs try it unasked */
     EG_NOTICE_JUDGE,      /* `work` is filled */
+    EG_NOTICE_RECEIVE,    /* the same, and nothing to judge */
 } eg_notice_kind;
 
 typedef struct eg_notice {

@@ -10,11 +10,6 @@
 bool eg_question_sent(eg_supervisor *supervisor, eg_work *work, const eg_endpoint *nameserver, const uint8_t *query,
                       size_t length);
 
-/* A short sendto without a destination. A resolver that was connected to the stub and takes
- * answers only from the nameserver itself (c-ares) has its question asked from its own
- * socket; whatever else it is goes on untouched: without an address nothing is judged. */
-eg_outcome eg_question_connected(eg_supervisor *supervisor, eg_work *work);
-
 /* The socket may have the answer, or the time is over (`work->looked_up_ms` is 0). */
 eg_outcome eg_question_go_on(eg_supervisor *supervisor, eg_work *work);
 

@@ -351,9 +351,6 @@ eg_outcome eg_send_run(eg_supervisor *supervisor, eg_work *work)
     struct msghdr header;
 
     work->by_timer = false;
-    if (work->number == SYS_sendto && work->arguments[4] == 0) {
-        return work->question != 0 ? eg_question_go_on(supervisor, work) : eg_question_connected(supervisor, work);
-    }
     if (work->socket < 0) {
         work->socket = eg_target_descriptor(&supervisor->targets, work->tid, work->id, (int)work->arguments[0]);
     }

@@ -168,7 +168,7 @@ static bool is_connected_to(int socket, int ours)
            one.port == other.port && eg_address_equal(&one.address, &other.address);
 }
 
-const eg_stub_client *eg_stub_client_of(const eg_supervisor *supervisor, int socket)
+const eg_endpoint *eg_stub_stands_for(const eg_supervisor *supervisor, int socket)
 {
     const eg_stub *stub = supervisor->stub;
     struct sockaddr_storage own;
@@ -181,7 +181,8 @@ const eg_stub_client *eg_stub_client_of(const eg_supervisor *supervisor, int soc
         getsockname(socket, (struct sockaddr *)&own, &size) != 0) {
         return NULL;
     }
-    return eg_stub_find_client(stub, &own, false);
+    const eg_stub_client *client = eg_stub_find_client(stub, &own, false);
+    return client == NULL ? NULL : &client->nameserver;
 }
 
 void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *answer, size_t length)
@@ -210,10 +211,11 @@ static void read_datagram(eg_supervisor *supervisor, int from_socket)
 {
     uint8_t query[EG_DNS_QUERY_MAX + 1];
     struct sockaddr_storage from;
-    socklen_t size = sizeof from;
+    struct iovec vector = {query, sizeof query};
+    struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
 
     memset(&from, 0, sizeof from);
-    ssize_t length = recvfrom(from_socket, query, sizeof query, 0, (struct sockaddr *)&from, &size);
+    ssize_t length = recvmsg(from_socket, &message, 0); /* a recvfrom would be notified to ourselves */
     const eg_stub_client *known = length < 0 ? NULL : eg_stub_find_client(supervisor->stub, &from, false);
     if (known == NULL) {
         return;
@@ -223,7 +225,7 @@ static void read_datagram(eg_supervisor *supervisor, int from_socket)
                       .nameserver = &client.nameserver,
                       .stub_socket = from_socket,
                       .address = &from,
-                      .address_length = size};
+                      .address_length = message.msg_namelen};
     eg_stub_ask(supervisor, &asker, query, (size_t)length);
 }
 

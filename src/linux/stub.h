@@ -23,6 +23,10 @@ bool eg_stub_look_up(eg_supervisor *supervisor, eg_work *work, const eg_endpoint
 /* Is the socket in the network that the supervisor dials from? */
 bool eg_stub_reaches(eg_supervisor *supervisor, int socket);
 
+/* The nameserver in whose place the stub stands for this datagram socket; NULL where it is not
+ * connected to the stub. */
+const eg_endpoint *eg_stub_stands_for(const eg_supervisor *supervisor, int socket);
+
 /* Was any datagram socket ever redirected? */
 bool eg_stub_has_datagrams(const struct eg_stub *stub);
 

@@ -90,7 +90,6 @@ typedef struct eg_look_port {
 /* A question on its way from the caller's own socket (question.c). */
 typedef struct eg_question {
     bool in_use;
-    bool from_stub; /* the socket was connected to the stub, and will be again */
     eg_endpoint nameserver;
     eg_dns_question asked;
     eg_name_match match; /* none: its answer grants nothing */
@@ -140,9 +139,6 @@ void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connecti
 void eg_connection_accept(eg_supervisor *supervisor, int listener);
 void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection);
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection);
-
-/* The client that this datagram socket is, if it is connected to the stub; else NULL. */
-const eg_stub_client *eg_stub_client_of(const eg_supervisor *supervisor, int socket);
 
 /* Who was redirected with this port; NULL for a stranger. */
 const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp);

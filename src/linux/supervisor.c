@@ -84,7 +84,6 @@ static void receive(eg_supervisor *supervisor)
     if (eg_exempt_ioctl(supervisor->exempt, supervisor->listener, SECCOMP_IOCTL_NOTIF_RECV, &heard) != 0) {
         return; /* the caller was killed before we came */
     }
-    atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
     eg_hold_hear(supervisor, &heard);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "linux/lender.h"
+#include "linux/supervisor.h"
 
 /* Of the one supervisor; -1 while process_vm_readv does. */
 static int memory_pipe[2] = {-1, -1};
@@ -33,6 +34,7 @@ static void forget(eg_targets *targets, size_t slot)
         close(targets->kept[slot].comm);
     }
     targets->kept[slot].tid = targets->kept[slot].tgid = 0;
+    targets->kept[slot].read_ms = 0;
     targets->kept[slot].pidfd = targets->kept[slot].comm = -1;
 }
 
@@ -124,6 +126,10 @@ int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length)
 int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length)
 {
     struct iovec local = {(void *)(uintptr_t)from, length}, remote = {(void *)(uintptr_t)to, length};
+
+    if (length == 0) {
+        return 0;
+    }
     if (memory_pipe[0] >= 0) {
         ssize_t copied = eg_target_is_own(tid) ? copy_by_pipe(remote.iov_base, from, length) : -EACCES;
         return copied < 0 ? (int)copied : (size_t)copied == length ? 0 : -EFAULT;
@@ -284,8 +290,15 @@ void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program
 {
     char text[64];
     size_t slot = (uint32_t)tid % EG_TARGETS;
-    bool kept = is_kept(targets, slot, tid);
+    int64_t now = eg_now_ms();
 
+    if (targets->kept[slot].tid == tid && targets->kept[slot].read_ms == now) {
+        /* A program that tries again and again; it cannot have become another in this millisecond. */
+        *tgid = targets->kept[slot].tgid;
+        memcpy(program, targets->kept[slot].program, sizeof targets->kept[slot].program);
+        return;
+    }
+    bool kept = is_kept(targets, slot, tid);
     *tgid = kept ? targets->kept[slot].tgid : 0;
     *tgid = *tgid != 0 ? *tgid : group_of(tid);
     /* These files are dear to open: once for each caller. */
@@ -297,6 +310,8 @@ void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program
     if (kept) {
         targets->kept[slot].tgid = *tgid;
         targets->kept[slot].comm = comm;
+        targets->kept[slot].read_ms = now;
+        memcpy(targets->kept[slot].program, program, sizeof targets->kept[slot].program);
     } else if (comm >= 0) {
         close(comm);
     }

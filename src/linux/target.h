@@ -25,6 +25,8 @@ typedef struct eg_targets {
         int32_t tgid; /* 0 before it was asked */
         int pidfd;
         int comm; /* /proc/<tgid>/comm, open: reading it again tells of an exec */
+        int64_t read_ms; /* when `program` was read; 0 for never */
+        char program[32];
     } kept[EG_TARGETS];
 } eg_targets;
 

@@ -71,6 +71,34 @@ def test_stopped_supervisor_makes_callers_wait_killable(wire: Wire) -> None:
     assert wire.events() == []
 
 
+WITHOUT_ADDRESS = """
+import os, socket
+supervisor = os.getppid()
+left, right = socket.socketpair()
+os.kill(supervisor, 19)
+if (pid := os.fork()) == 0:
+    for flags in (0, socket.MSG_NOSIGNAL):
+        for size in (1, 20, 300, 5000):
+            left.send(b"x" * size, flags)
+            assert right.recv(size, socket.MSG_WAITALL) == b"x" * size
+    os._exit(0)
+for _ in range(100):
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if ended:
+        break
+    time.sleep(0.05)
+print(ended == pid and status == 0, flush=True)
+os.kill(supervisor, 18)
+if not ended:
+    os.kill(pid, 9)
+"""
+
+
+def test_sending_and_receiving_without_an_address_do_not_meet_the_supervisor(wire: Wire) -> None:
+    done = wire.run(under_run([sys.executable, "-c", f"import time{WITHOUT_ADDRESS}"]))
+    assert done.stdout == "True\n", done
+
+
 def test_daemon_is_judged_while_the_supervisor_stays_and_gets_enosys_afterwards(wire: Wire, tmp_path: Path) -> None:
     told = tmp_path / "told"
     daemon = TRY_ON.replace(
