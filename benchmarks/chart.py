@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import MICRO, OURS
+from benchmarks.kernel import CALLS
 
 COLOURS = {
     "egressguard": "#1b7f5c",
     "tethered": "#c9a227",
     "tethered-locked": "#b5542b",
     "pytest-socket": "#5b6fb5",
+    "process": "#1b7f5c",
+    "child": "#55a98a",
+    "run": "#9fd0bc",
+    "sandlock": "#8b5aa8",
     "unguarded": "#8a8f98",
 }
 RATIOS = ("udp_connect", "sendto", "getaddrinfo_number", "open_close", "import_json")
@@ -22,6 +27,8 @@ Cases = dict[str, dict[str, dict[str, Any]]]
 
 def title_of(operation: str) -> str:
     """Return how a case is called under the bars."""
+    if operation.startswith("kernel_"):
+        return operation.removeprefix("kernel_").replace("_", " +\n", operation == "kernel_send_recv")
     known = {case.operation: case.title.partition(",")[0] for case in MICRO}
     return {
         "getaddrinfo_number": "getaddrinfo\n(number)",
@@ -106,6 +113,23 @@ def overview(plot: Any, told: dict[str, Any]) -> Any:
     return figure
 
 
+def kernel(plot: Any, told: dict[str, Any]) -> Any:
+    """Draw what the kernel layer costs, in the process itself, in its children and under `egressguard run`."""
+    figure, (left, right) = plot.subplots(1, 2, figsize=(10, 3.8), width_ratios=(5, 1.4))
+    cases: Cases = told["cases"]
+    ratios = tuple(f"kernel_{call.operation}" for call in CALLS if call.is_ratio)
+    bars(left, cases, ratios, ratio, "{:.2f}x")
+    left.axhline(1, color=COLOURS["unguarded"], linewidth=1)
+    left.set_title("time of a system call, as a multiple of the unfiltered one", fontsize=9)
+    bars(right, cases, ("kernel_refusal",), microseconds, "{:.1f}")
+    right.set_title("a refused connect,\nmicroseconds", fontsize=9)
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=8)
+    figure.suptitle(f"The kernel layer beside sandlock {told['versions'].get('sandlock', '')}", fontsize=10)
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    return figure
+
+
 def scaling(plot: Any, told: dict[str, Any]) -> Any:
     """Draw what a dial costs where the list is long, and what many threads cost."""
     figure, (left, right) = plot.subplots(1, 2, figsize=(9, 3.4))
@@ -143,12 +167,14 @@ def scaling(plot: Any, told: dict[str, Any]) -> Any:
 
 
 def draw(told: dict[str, Any], folder: Path) -> None:
-    """Write docs/performance.{png,svg} and docs/performance-scaling.{png,svg}."""
+    """Write docs/performance{,-scaling,-kernel}.{png,svg}."""
     matplotlib: Any = importlib.import_module("matplotlib")
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "egressguard"  # the same numbers give the same file
     plot: Any = importlib.import_module("matplotlib.pyplot")
-    for name, figure in (("performance", overview(plot, told)), ("performance-scaling", scaling(plot, told))):
+    wanted = {"performance": overview, "performance-scaling": scaling, "performance-kernel": kernel}
+    for name, drawn in wanted.items():
+        figure = drawn(plot, told)
         figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None})
         figure.savefig(folder / f"{name}.svg", facecolor="white", metadata={"Date": None})
         plot.close(figure)

@@ -1,39 +1,75 @@
-"""What the kernel layer costs: the same C loop unfiltered, in a guarded process, in its child, and under `run`.
+"""What the kernel layer costs: the same C loop unfiltered, in a guarded process, in its child, under `run`, under sandlock.
 
-`python benchmarks/kernel.py` (root: it makes a network namespace of its own, in which 10.9.9.9 is an address of `lo`).
-Ratios are of medians, each round unfiltered and guarded one after the other. `--sandlock` measures that sandbox beside it
-(`pip install sandlock`), with the same two hosts: it answers ECONNREFUSED where we answer EACCES.
+A turn is a process of its own that makes some thousands of calls and tells the median. The contenders take turns in
+rotating order. In the namespace of the benchmark 10.9.9.9 and 10.9.9.10 are addresses of `lo`, one of them listed.
+sandlock is told the same two hosts; it answers ECONNREFUSED where we answer EACCES.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
 import json
 import os
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from benchmarks.network import run
+from benchmarks.paired import Measured, rotated
+from benchmarks.report import Report
+
+SOURCE = Path(__file__).parent / "kernel_calls.c"
 ADDRESS, UNLISTED, PORT = "10.9.9.9", "10.9.9.10", 4433
-CALLS = {"connect": 3000, "refusal": 3000, "send_recv": 20000, "sendto": 3000, "sendmsg": 3000, "getppid": 20000}
 ALLOW = (f"{ADDRESS}:{PORT}",)
+WHERE = ("process", "child", "run")
+CONTENDERS = ("unguarded", *WHERE, "sandlock")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of kernel_calls.c, and the budgets of the places where it is made."""
+
+    operation: str
+    title: str
+    count: int
+    budgets: dict[str, float]  # a multiple of the unguarded call; of a refusal, microseconds
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether the unguarded call is the same call."""
+        return self.operation != "refusal"
+
+
+CALLS = (
+    Call("connect", "TCP connect, allowed", 3000, dict.fromkeys(WHERE, 2.5)),
+    Call("refusal", "TCP connect, refused", 3000, dict.fromkeys(WHERE, 8.0)),
+    Call("sendto", "UDP sendto, allowed", 3000, dict.fromkeys(WHERE, 6.5)),
+    Call("send_recv", "send + recv of a byte", 20000, {"process": 1.3, "child": 1.15, "run": 1.15}),
+    Call("send_nosignal", "the same, 20 bytes with MSG_NOSIGNAL", 20000, {"process": 1.3, "child": 1.15, "run": 1.15}),
+    Call("sendmsg", "sendmsg + recv of a byte", 3000, {}),
+    Call("recvfrom", "recvfrom with the source, UDP", 3000, {}),
+    Call("getppid", "a call that is none of ours (getppid)", 20000, {}),
+)
+ACTIVATION_BUDGET = 1.0  # milliseconds
 IN_PROCESS = """
 import ctypes, json, sys, time
 library = ctypes.CDLL(sys.argv[1])
 library.measure.restype = ctypes.c_long
-took = None
-if sys.argv[2] == "guarded":
-    import egressguard
-    egressguard.install(json.loads(sys.argv[3]))
-    started = time.perf_counter()
-    egressguard.install_kernel()
-    took = time.perf_counter() - started
-print(library.measure(sys.argv[4].encode(), sys.argv[5].encode(), int(sys.argv[6]), int(sys.argv[7])), took)
+import egressguard
+egressguard.install(json.loads(sys.argv[2]))
+started = time.perf_counter_ns()
+egressguard.install_kernel()
+took = time.perf_counter_ns() - started
+print(library.measure(sys.argv[3].encode(), sys.argv[4].encode(), int(sys.argv[5]), int(sys.argv[6])), took)
+"""
+CHILD = """
+import json, subprocess, sys, egressguard
+egressguard.install(json.loads(sys.argv[1]))
+egressguard.install_kernel()
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
 SANDLOCK = f"""
 import sys, sandlock
@@ -43,91 +79,74 @@ done = box.run(sys.argv[1:], timeout=120)
 sys.stderr.buffer.write(done.stderr)
 sys.stdout.buffer.write(done.stdout)
 """
-CHILD = """
-import json, subprocess, sys, egressguard
-egressguard.install(json.loads(sys.argv[1]))
-egressguard.install_kernel()
-sys.exit(subprocess.run(sys.argv[2:]).returncode)
-"""
 
 
-def arguments(call: str) -> list[str]:
-    """Return what the C loop is told for a call."""
-    return [call, UNLISTED if call == "refusal" else ADDRESS, str(PORT), str(CALLS[call])]
+class Loop:
+    """The C loop as a program and as a library, and the ways to start it."""
 
-
-class Bench:
-    def __init__(self, folder: Path, sandlock: bool) -> None:
+    def __init__(self, folder: Path) -> None:
         self.program, self.library = folder / "calls", folder / "calls.so"
-        source = str(HERE / "kernel_calls.c")
-        compile_ = [os.environ.get("CC", "gcc"), "-O2", "-D_GNU_SOURCE", source, "-o"]
+        compile_ = [os.environ.get("CC", "gcc"), "-O2", "-D_GNU_SOURCE", str(SOURCE), "-o"]
         subprocess.run([*compile_, str(self.program)], check=True)
         subprocess.run([*compile_, str(self.library), "-shared", "-fPIC"], check=True)
-        self.activations: list[float] = []
         entries = [word for entry in ALLOW for word in ("--allow", entry)]
-        self.prefixes = {
-            "child": [sys.executable, "-c", CHILD, json.dumps(ALLOW)],
-            "run": [sys.executable, "-m", "egressguard.cli", "run", *entries, "--"],
+        self.before = {
+            "unguarded": [str(self.program)],
+            "process": [sys.executable, "-c", IN_PROCESS, str(self.library), json.dumps(ALLOW)],
+            "child": [sys.executable, "-c", CHILD, json.dumps(ALLOW), str(self.program)],
+            "run": [sys.executable, "-m", "egressguard.cli", "run", *entries, "--", str(self.program)],
+            "sandlock": [sys.executable, "-c", SANDLOCK, str(self.program)],
         }
-        if sandlock:
-            self.prefixes["sandlock"] = [sys.executable, "-c", SANDLOCK]
 
-    def output(self, command: list[str]) -> list[str]:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return done.stdout.split()
-
-    def measure(self, how: str, call: str) -> float:
-        """Return the median of one run in nanoseconds."""
-        if how in ("process", "process unfiltered"):
-            mode = "guarded" if how == "process" else "plain"
-            words = [str(self.library), mode, json.dumps(ALLOW), *arguments(call)]
-            median, took = self.output([sys.executable, "-c", IN_PROCESS, *words])
-            if mode == "guarded":
-                self.activations.append(float(took))
-        else:
-            median = self.output([*self.prefixes.get(how, []), str(self.program), *arguments(call)])[0]
-        if int(median) < 0:
-            raise SystemExit(f"{how} {call}: errno {-int(median)}")
-        return float(median)
-
-    def pair(self, how: str, call: str, rounds: int) -> tuple[float, float]:
-        """Return the medians unfiltered and guarded, rounds interleaved."""
-        base = "process unfiltered" if how == "process" else "unfiltered"
-        both = [(self.measure(base, call), self.measure(how, call)) for _ in range(rounds)]
-        return statistics.median(one for one, _ in both), statistics.median(other for _, other in both)
+    def turn(self, contender: str, call: Call) -> list[float]:
+        """Return the median of the calls of one process in nanoseconds, and for `process` what activation took."""
+        host = UNLISTED if call.operation == "refusal" else ADDRESS
+        words = [*self.before[contender], call.operation, host, str(PORT), str(call.count)]
+        told = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+        values = [float(word) for word in told]
+        if not values or values[0] < 0:
+            raise RuntimeError(f"{contender}: {call.operation} failed: {told}")
+        return values
 
 
-def inside(rounds: int, sandlock: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), sandlock)
-        print(f"{'call':10} {'where':9} {'unfiltered':>11} {'guarded':>9} {'ratio':>6}")
+@contextmanager
+def addresses() -> Iterator[None]:
+    """Give `lo` the two addresses."""
+    for address in (ADDRESS, UNLISTED):
+        run("ip", "addr", "add", f"{address}/32", "dev", "lo")
+    try:
+        yield
+    finally:
+        for address in (ADDRESS, UNLISTED):
+            run("ip", "addr", "del", f"{address}/32", "dev", "lo")
+
+
+def kernel(report: Report, kept: dict[str, Measured], scale: float, _: bool) -> None:
+    """Measure the calls that the kernel layer touches."""
+    activation: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, addresses():
+        loop = Loop(Path(folder))
         for call in CALLS:
-            for how in ("process", *bench.prefixes):
-                before, after = bench.pair(how, call, rounds)
-                print(f"{call:10} {how:9} {before:8.0f} ns {after:6.0f} ns {after / before:6.2f}", flush=True)
-        if sandlock:
-            print(f"sandlock {importlib.metadata.version('sandlock')}")
-        print(f"activation: {statistics.median(bench.activations) * 1000:.2f} ms")
+            measured = Measured({name: [] for name in CONTENDERS})
+            for turn in range(max(3, int(11 * scale))):
+                for name in rotated(CONTENDERS, turn):
+                    median, *more = loop.turn(name, call)
+                    measured.turns[name].append(median)
+                    activation += more
+            key = f"kernel_{call.operation}"
+            kept[key] = measured
+            report.add(key, measured)
+            judge(report, call, report.cases[key])
+    measured = kept["kernel_activation"] = Measured({"process": activation})
+    report.add("kernel_activation", measured)
+    low, middle, high = (value / 1e6 for value in measured.quartiles("process"))
+    report.judge("install_kernel()", ACTIVATION_BUDGET, middle, "ms", [round(low, 3), round(high, 3)])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sandlock", action="store_true")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.inside:
-        inside(words.rounds, words.sandlock)
-        return 0
-    if shutil.which("unshare") is None:
-        print("unshare is not here", file=sys.stderr)
-        return 1
-    links = f"ip link set lo up && ip addr add {ADDRESS}/32 dev lo && ip addr add {UNLISTED}/32 dev lo"
-    again = [sys.executable, __file__, "--inside", f"--rounds={words.rounds}", *(["--sandlock"] * words.sandlock)]
-    return subprocess.run(
-        ["unshare", "--net", "sh", "-c", f'{links} && exec "$@"', "sh", *again], check=False
-    ).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def judge(report: Report, call: Call, rows: dict[str, dict[str, list[float]]]) -> None:
+    """Hold a call against its budgets."""
+    for where, budget in call.budgets.items():
+        low, middle, high = (
+            rows[where]["ratio"] if call.is_ratio else [round(value / 1000, 3) for value in rows[where]["ns"]]
+        )
+        report.judge(f"{call.title}, {where}", budget, middle, "x" if call.is_ratio else "us", [low, high])

@@ -68,6 +68,32 @@ static long time_send_recv(subject *self)
     return now() - start;
 }
 
+/* As libpq, libcurl and Rust's standard library send. */
+static long time_send_nosignal(subject *self)
+{
+    char bytes[20] = {1};
+    long start = now();
+    if (send(self->fd, bytes, sizeof bytes, MSG_NOSIGNAL) != sizeof bytes ||
+        recv(self->other, bytes, sizeof bytes, 0) != sizeof bytes) {
+        return -errno;
+    }
+    return now() - start;
+}
+
+static long time_recvfrom(subject *self)
+{
+    struct sockaddr_storage from;
+    socklen_t size = sizeof from;
+    char byte = 1;
+
+    if (sendto(self->fd, "x", 1, 0, (struct sockaddr *)&self->to, sizeof self->to) != 1) {
+        return -errno;
+    }
+    long start = now();
+    ssize_t got = recvfrom(self->other, &byte, 1, 0, (struct sockaddr *)&from, &size);
+    return got != 1 ? -errno : now() - start;
+}
+
 static long time_sendto(subject *self)
 {
     long start = now();
@@ -99,7 +125,8 @@ static long time_getppid(subject *self)
 static int prepare(subject *self, const char *what)
 {
     self->fd = self->other = -1;
-    if (strcmp(what, "send_recv") == 0 || strcmp(what, "sendmsg") == 0) {
+    if (strcmp(what, "send_recv") == 0 || strcmp(what, "sendmsg") == 0 ||
+        strcmp(what, "send_nosignal") == 0) {
         int pair[2];
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) {
             return -1;
@@ -112,7 +139,7 @@ static int prepare(subject *self, const char *what)
         return 0;
     }
     /* A peer of our own that never accepts: nothing but the call itself is on the clock. */
-    int udp = strcmp(what, "sendto") == 0, on = 1;
+    int udp = strcmp(what, "sendto") == 0 || strcmp(what, "recvfrom") == 0, on = 1;
     self->fd = udp ? socket(AF_INET, SOCK_DGRAM, 0) : -1;
     self->other = socket(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
     setsockopt(self->other, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -128,7 +155,8 @@ long measure(const char *what, const char *address, int port, int count)
         const char *name;
         long (*time)(subject *self);
     } all[] = {{"connect", time_connect}, {"refusal", time_refusal}, {"send_recv", time_send_recv}, {"sendto", time_sendto},
-               {"sendmsg", time_sendmsg}, {"getppid", time_getppid}};
+               {"sendmsg", time_sendmsg}, {"getppid", time_getppid}, {"send_nosignal", time_send_nosignal},
+               {"recvfrom", time_recvfrom}};
     subject self = {.to = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)}};
     long *times = calloc((size_t)count, sizeof *times), median = -EINVAL;
 

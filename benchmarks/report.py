@@ -87,7 +87,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything for the JSON file."""
-        compared = versions(("egressguard", "tethered", "pytest-socket"))
+        compared = versions(("egressguard", "tethered", "pytest-socket", "sandlock"))
         return {"machine": machine(), "versions": compared, "budgets": self.budgets, "cases": self.cases}
 
     def table(self) -> str:

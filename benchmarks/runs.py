@@ -19,6 +19,7 @@ from benchmarks.cases import (
     WEB_BUDGET,
 )
 from benchmarks.fresh import measure
+from benchmarks.kernel import kernel
 from benchmarks.paired import ROOT, Measured, alternate, environment, rotated
 from benchmarks.report import Report
 from benchmarks.web import CLIENTS
@@ -156,4 +157,5 @@ PARTS = {
     "fresh": fresh,
     "web": web,
     "instructions": instructions,
+    "kernel": kernel,
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.cases import ENTRIES, MICRO, OURS, THREADS
 from benchmarks.chart import ratio
+from benchmarks.kernel import CALLS, CONTENDERS
 
 START, END = "<!-- numbers: written by ./dev bench -->", "<!-- end of numbers -->"
 GUARDS = (OURS, "tethered", "tethered-locked", "pytest-socket")
@@ -100,6 +101,19 @@ def web(cases: Cases) -> list[str]:
     return lines
 
 
+def kernel(cases: Cases) -> list[str]:
+    """Return the table of the kernel layer."""
+    lines = ["| kernel layer | " + " | ".join(CONTENDERS) + " |", "| --- |" + " --- |" * len(CONTENDERS)]
+    for call in CALLS:
+        rows = cases.get(f"kernel_{call.operation}", {})
+        if not rows:
+            continue
+        first = f"{rows['unguarded']['ns'][1] / 1000:.2f} us"
+        cells = [number(rows.get(name), absolute=not call.is_ratio) for name in CONTENDERS[1:]]
+        lines.append(f"| {call.title} | {first} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def budgets(rows: list[dict[str, Any]]) -> list[str]:
     """Return the table of budgets."""
     lines = ["| budget | measured | |", "| --- | --- | --- |"]
@@ -116,10 +130,11 @@ def numbers(told: dict[str, Any]) -> str:
     machine, versions = told["machine"], told["versions"]
     where = (
         f"CPython {machine['python']}, Linux {machine['kernel']}, {machine['processors']} processors ({machine['cpu']}); "
-        f"load {machine.get('load', 'unknown')}; tethered {versions['tethered']}, pytest-socket {versions['pytest-socket']}."
+        f"load {machine.get('load', 'unknown')}; tethered {versions['tethered']}, pytest-socket {versions['pytest-socket']}, "
+        f"sandlock {versions['sandlock']}."
     )
     cases: Cases = told["cases"]
-    parts = [[where], budgets(told["budgets"]), calls(cases), entries(cases), threads(cases), fresh(cases), web(cases)]
+    parts = [[where], budgets(told["budgets"]), calls(cases), entries(cases), threads(cases), fresh(cases), web(cases), kernel(cases)]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
