@@ -134,7 +134,16 @@ def numbers(told: dict[str, Any]) -> str:
         f"sandlock {versions['sandlock']}."
     )
     cases: Cases = told["cases"]
-    parts = [[where], budgets(told["budgets"]), calls(cases), entries(cases), threads(cases), fresh(cases), web(cases), kernel(cases)]
+    parts = [
+        [where],
+        budgets(told["budgets"]),
+        calls(cases),
+        entries(cases),
+        threads(cases),
+        fresh(cases),
+        web(cases),
+        kernel(cases),
+    ]
     return "\n\n".join("\n".join(part) for part in parts)
 
 

@@ -1,8 +1,8 @@
 """Measure the guard beside the unguarded process and beside other guards: `./dev bench [--quick] [part ...]`.
 
-The parts are micro, entries, threads, fresh, web, instructions and kernel; without a name all of them run. The numbers go to
-benchmarks/results/ (NAME.json, and NAME-pyperf.json for pyperf's own tools), into docs/performance.md and its charts.
-The exit status is 1 where a budget is missed.
+The parts are micro, entries, threads, fresh, web, instructions and kernel; without a name all of them run. The numbers
+go to benchmarks/results/ (NAME.json, and NAME-pyperf.json for pyperf's own tools), into docs/performance.md and its
+charts. The exit status is 1 where a budget is missed.
 """
 
 from __future__ import annotations

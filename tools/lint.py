@@ -40,7 +40,19 @@ def lint(environment: Environment, steps: Steps) -> None:
             steps.run(f"mypy --strict {folder}", [*mypy, folder])
     if any((ROOT / "src").rglob("*.c")):
         steps.run("cppcheck", CPPCHECK)
+    steps.check("compiles for aarch64", compiles_for_aarch64)
     steps.check("extension: one symbol, full RELRO", lambda: linkage(environment))
+
+
+def compiles_for_aarch64() -> str:
+    """Return what a compiler for aarch64, which has other system calls, says of the core and the kernel layer."""
+    flags = ["-std=c11", "-D_GNU_SOURCE=1", "-O2", "-Wall", "-Wextra", "-Werror", "-Isrc", "-c", "-o", "/dev/null"]
+    command = ["clang", "--target=aarch64-linux-gnu", "-isystem", "/usr/aarch64-linux-gnu/include", *flags]
+    for source in sorted([*ROOT.glob("src/core/*.c"), *ROOT.glob("src/linux/*.c")]):
+        done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, cwd=ROOT)
+        if done.returncode:
+            return done.stderr
+    return ""
 
 
 def linkage(environment: Environment) -> str:

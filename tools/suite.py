@@ -27,6 +27,7 @@ ALSO = {
     "integration": ("tests/adversarial/test_egress_guard_thread_isolation.py::test_no_temporal_worker_gets_the_flag",)
 }
 MUTANTS = 24
+FUZZ_SECONDS = 20
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
@@ -115,6 +116,12 @@ def mutants(environment: Environment, steps: Steps) -> None:
     steps.run(f"{MUTANTS} mutants of src/core", command)
 
 
+def fuzzing(environment: Environment, steps: Steps) -> None:
+    """Fuzz each target for a while, from the committed corpus; `./dev fuzz` does it for longer."""
+    command = [environment.python, "-m", "tools.fuzz", "--seconds", FUZZ_SECONDS]
+    steps.run(f"fuzzing, {FUZZ_SECONDS} s a target", command)
+
+
 def whole(environments: list[Environment], integration: Environment | None, steps: Steps) -> list[str]:
     """Run everything and return pytest's closing lines."""
     closing: list[str] = []
@@ -123,6 +130,7 @@ def whole(environments: list[Environment], integration: Environment | None, step
     core_tests(steps)
     instructions(environments[0], steps)
     mutants(environments[0], steps)
+    fuzzing(environments[0], steps)
     if folders(EVERYWHERE):
         closing += pytest_everywhere(environments, steps, [])
     for name in ONCE:

@@ -46,6 +46,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "cppcheck": (lambda: shutil.which("cppcheck") is not None, ("cppcheck",)),
     "valgrind": (lambda: found("valgrind"), ("valgrind",)),
     "clang": (lambda: shutil.which("clang") is not None, ("clang", "libclang-rt-dev")),
+    # The headers alone: clang compiles for every machine.
+    "aarch64": (lambda: Path("/usr/aarch64-linux-gnu/include/stdio.h").exists(), ("libc6-dev-arm64-cross",)),
     "ip": (lambda: found("ip"), ("iproute2",)),
     "unshare": (lambda: found("unshare") and found("setpriv"), ("util-linux",)),
     "nginx": (lambda: found("nginx"), ("nginx",)),
@@ -54,7 +56,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "nft": (lambda: found("nft"), ("nftables",)),
 }
 BUILD = ("compiler",)
-CHECKS = ("compiler", "cmocka", "cppcheck", "nft", "systemd-analyze")  # the last two read what `export` writes
+# The last two read what `export` writes.
+CHECKS = ("compiler", "cmocka", "cppcheck", "clang", "aarch64", "nft", "systemd-analyze")
 LABORATORY = ("ip", "unshare", "nginx", "dnsmasq")  # what tests/lab starts in namespaces of its own
 
 
