@@ -36,6 +36,7 @@ LONG = {  # what the scripts of the long runs need beside what a build needs
     "instructions": ("valgrind", "ip"),
     "bench": ("valgrind", "ip", "nginx"),
     "mutate": ("cmocka",),
+    "catalogue": (*system.LABORATORY, "mysqlclient", "curl"),
 }
 # The scripts that run inside the environment: which environment, and which packages beside the project.
 SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -49,7 +50,8 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "mutate": ("test", ("test",)),
     "instructions": ("test", ("test",)),
     "supply": ("test", ("test", "lint")),
-    "catalogue": ("catalogue", ("test", "integration", "catalogue")),  # of its own: eventlet changes what others do
+    # Of its own: eventlet changes what others do.
+    "catalogue": ("catalogue", ("test", "integration", "catalogue", "catalogue-source")),
 }
 
 

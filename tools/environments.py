@@ -36,6 +36,8 @@ from tools.steps import logged, side_by_side, tail
 PINS = ROOT / "requirements"
 # pip keeps a wheel of a local sdist by its file name alone: with its cache, this would install yesterday's code.
 BUILD_WHEEL = ["wheel", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
+INSTALL_PINNED = ["install", "-q", "--require-hashes"]
+BUILD_HERE = ["--no-deps", "--no-build-isolation"]
 READ_EXTRAS = """
 import json, tomllib
 with open("pyproject.toml", "rb") as file:
@@ -108,7 +110,11 @@ class Environment:
         wanted = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
         if all(installed.get(name) == digest for name, digest in wanted.items()):
             return
-        self.pip("packages", "install", "-q", "--require-hashes", *(f"-r{path}" for path in files.values()))
+        sources = [path for name, path in files.items() if name.endswith("-source")]
+        wheels = [path for path in files.values() if path not in sources]
+        self.pip("packages", *INSTALL_PINNED, *(f"-r{path}" for path in wheels))
+        if sources:  # built with what was just installed: pip would fetch the newest setuptools, whatever its hash
+            self.pip("packages-source", *INSTALL_PINNED, *BUILD_HERE, *(f"-r{path}" for path in sources))
         self.set_stamp("packages", wanted)
 
     def install_project(self, strict: bool) -> None:

@@ -36,6 +36,15 @@ def found(program: str) -> bool:
 
 CMOCKA = "#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>"
 
+
+def mysql_headers() -> bool:
+    """Whether pkg-config knows a MySQL client library, by the names that mysqlclient asks for."""
+    if shutil.which("pkg-config") is None:
+        return False
+    names = ("mysqlclient", "mariadb", "libmariadb", "perconaserverclient")
+    return any(subprocess.run(["pkg-config", "--exists", name], check=False).returncode == 0 for name in names)
+
+
 # For each need: whether it is met, and Debian's package that meets it.
 NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "compiler": (
@@ -54,6 +63,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "dnsmasq": (lambda: found("dnsmasq"), ("dnsmasq-base",)),
     "systemd-analyze": (lambda: found("systemd-analyze"), ("systemd",)),
     "nft": (lambda: found("nft"), ("nftables",)),
+    "mysqlclient": (mysql_headers, ("default-libmysqlclient-dev", "pkg-config")),  # it has no wheel for Linux
+    "curl": (lambda: found("curl"), ("curl",)),
 }
 BUILD = ("compiler",)
 # The last two read what `export` writes.
