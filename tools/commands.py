@@ -51,7 +51,7 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "instructions": ("test", ("test",)),
     "supply": ("test", ("test", "lint")),
     # Of its own: eventlet changes what others do.
-    "catalogue": ("catalogue", ("test", "integration", "catalogue", "catalogue-source")),
+    "catalogue": ("catalogue", ("test", "integration", "catalogue", "catalogue-source", "catalogue-beside")),
 }
 
 

@@ -36,8 +36,6 @@ from tools.steps import logged, side_by_side, tail
 PINS = ROOT / "requirements"
 # pip keeps a wheel of a local sdist by its file name alone: with its cache, this would install yesterday's code.
 BUILD_WHEEL = ["wheel", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
-INSTALL_PINNED = ["install", "-q", "--require-hashes"]
-BUILD_HERE = ["--no-deps", "--no-build-isolation"]
 READ_EXTRAS = """
 import json, tomllib
 with open("pyproject.toml", "rb") as file:
@@ -98,7 +96,8 @@ class Environment:
     def install_packages(self, extras: Iterable[str]) -> None:
         """Install what requirements/ pins for the named extras, in one resolution with those that are here already.
 
-        pip takes no file whose hash is not in there: what ran here yesterday is what runs elsewhere tomorrow.
+        pip takes no file whose hash is not in there: what ran here yesterday is what runs elsewhere tomorrow. An extra
+        whose name ends in `-source` is built here, one in `-beside` goes into a folder that is not on `sys.path`.
         """
         known = extras_of(self.python)
         installed = self.stamp("packages") or {}
@@ -110,11 +109,18 @@ class Environment:
         wanted = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
         if all(installed.get(name) == digest for name, digest in wanted.items()):
             return
-        sources = [path for name, path in files.items() if name.endswith("-source")]
-        wheels = [path for path in files.values() if path not in sources]
-        self.pip("packages", *INSTALL_PINNED, *(f"-r{path}" for path in wheels))
-        if sources:  # built with what was just installed: pip would fetch the newest setuptools, whatever its hash
-            self.pip("packages-source", *INSTALL_PINNED, *BUILD_HERE, *(f"-r{path}" for path in sources))
+        beside = self.folder / "beside"
+        shutil.rmtree(beside, ignore_errors=True)
+        kinds: dict[str, list[object]] = {
+            "": [],
+            # Built with what was just installed: pip would fetch the newest setuptools, whatever its hash.
+            "source": ["--no-deps", "--no-build-isolation"],
+            "beside": ["--no-deps", "--target", beside],
+        }
+        for kind, options in kinds.items():
+            chosen = [f"-r{path}" for name, path in files.items() if name.partition("-")[2] == kind]
+            if chosen:
+                self.pip(f"packages{kind}", "install", "-q", "--require-hashes", *options, *chosen)
         self.set_stamp("packages", wanted)
 
     def install_project(self, strict: bool) -> None:

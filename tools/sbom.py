@@ -65,9 +65,9 @@ def document(path: Path, pins: Path, made: int) -> str:
             if ".dist-info/" not in name
         ]
     purl = f"pkg:pypi/{about['Name']}@{about['Version']}"
-    tools: Pinned = {}
+    tools: dict[tuple[str, str], list[str]] = {}  # of one package, two environments may have two versions
     for file in sorted(pins.glob("*.txt")):
-        tools.update(names_in(file))
+        tools.update({(name, version): hashes for name, (version, hashes) in names_in(file).items()})
     serial = uuid.uuid5(uuid.NAMESPACE_URL, f"{purl}#{hashlib.sha256(path.read_bytes()).hexdigest()}")
     told = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -89,7 +89,7 @@ def document(path: Path, pins: Path, made: int) -> str:
                 "components": files,
             },
         },
-        "components": [pinned_component(name, *pin) for name, pin in sorted(tools.items())],
+        "components": [pinned_component(*pin, hashes) for pin, hashes in sorted(tools.items())],
         "dependencies": [{"ref": purl, "dependsOn": []}],
     }
     return json.dumps(told, indent=1) + "\n"

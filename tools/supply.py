@@ -37,6 +37,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "integration": ("test",),
     "catalogue": ("test", "integration"),
     "catalogue-source": ("test", "integration", "catalogue"),
+    "catalogue-beside": (),
 }
 BUILD_REQUIREMENTS = "setuptools>=77.0.3\n"
 # What auditwheel may name: the C library, which a manylinux tag stands for.
