@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cataloguetools.measure import KernelLayerMissing, Measurement, measure
+from cataloguetools.measure import LAYERS, KernelLayerMissing, Measurement, measure
 from cataloguetools.page import BEGIN, END, put_into, section
-from cataloguetools.row import CARES, CHILD, NATIVE, PYTHON, Row
+from cataloguetools.row import BROKEN, CARES, CHILD, LOOPBACK, NATIVE, PYTHON, Row
+from cataloguetools.rules import wrong
 from cataloguetools.table import ROWS
 
 from labtools.lab import Lab
 
-SHORT = [row for row in ROWS if row.short]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
+SHORT = [row for row in ROWS if row.short and not row.apart]
+APART = [row for row in ROWS if row.short and row.apart]
 BY_NAME = {row.name: row for row in ROWS}
 MOST = [
     "requests",
@@ -31,16 +36,6 @@ def here(row: Row) -> Row:
     return row
 
 
-def cases(rows: list[Row], layer: str) -> list[object]:
-    """Return the rows as parameters; what the table knows to fall short fails strictly."""
-    return [pytest.param(row, id=row.name, marks=known_to_fail(row, layer)) for row in rows]
-
-
-def known_to_fail(row: Row, layer: str) -> list[pytest.MarkDecorator]:
-    """Return the mark of a row that falls short of the rule, with the reason from the table."""
-    return [pytest.mark.xfail(strict=True, reason=row.failing[layer])] if layer in row.failing else []
-
-
 def test_the_table_is_large_enough() -> None:
     assert len(ROWS) >= 45
     assert {row.group for row in SHORT} == {row.group for row in ROWS} == {PYTHON, CARES, NATIVE, CHILD}
@@ -52,7 +47,7 @@ def test_without_the_guard_everything_leaves(lab: Lab, name: str) -> None:
     assert (found.asked, found.name_dialled, found.address_dialled, found.steady) == (True,) * 4, found
 
 
-@pytest.mark.parametrize("row", cases(SHORT, "python"))
+@pytest.mark.parametrize("row", SHORT, ids=str)
 def test_python_layer_alone(lab: Lab, row: Row) -> None:
     found = measure(lab, here(row), "python")
     assert found.verdict == row.rule("python"), found
@@ -60,13 +55,67 @@ def test_python_layer_alone(lab: Lab, row: Row) -> None:
         assert (found.steady, found.asked) == (True, True), found
 
 
-@pytest.mark.parametrize("row", cases([BY_NAME[name] for name in MOST], "kernel"))
+@pytest.mark.parametrize("row", [BY_NAME[name] for name in MOST], ids=str)
 def test_with_the_kernel_layer(lab: Lab, row: Row) -> None:
     try:
         found = measure(lab, here(row), "kernel")
     except KernelLayerMissing as reason:
         pytest.skip(f"no kernel layer here: {reason}")
     assert found.verdict == row.rule("kernel"), found
+
+
+@pytest.mark.parametrize("row", APART, ids=str)
+def test_what_stands_apart_from_the_catalogue(lab: Lab, row: Row) -> None:
+    found = {}
+    for layer in LAYERS:
+        with contextlib.suppress(KernelLayerMissing):
+            found[layer] = measure(lab, here(row), layer)
+    assert wrong(row, found) == []
+
+
+def test_the_rules_know_what_is_wrong() -> None:
+    blocking, asynchronous = BY_NAME["pika, BlockingConnection"], BY_NAME["pika, AsyncioConnection"]
+    broken = BY_NAME["gevent, dnspython resolver, dnspython 2"]
+    free = Measurement("none", True, True, True, True, True, {"cgr.dev": ""}, loopback=True)
+    refused = Measurement("kernel", False, False, False, False, False, {"cgr.dev": "an error"}, loopback=True)
+    loopback = replace(refused, loopback=False, journal=("connect 127.0.0.1: loopback",))
+    enforced = replace(loopback, steady=True, changing=True)
+    assert wrong(blocking, {"none": free, "kernel": loopback}) == []
+    assert wrong(asynchronous, {"none": free, "kernel": enforced}) == []
+    for row, bare, guarded in (
+        (blocking, replace(free, loopback=False), loopback),  # it would not need what it is refused
+        (blocking, replace(free, steady=False), loopback),
+        (blocking, free, refused),  # its loopback was dialled
+        (blocking, free, replace(loopback, journal=())),
+        (blocking, free, replace(loopback, journal=(*loopback.journal, "connect 198.51.100.77: not-listed"))),
+        (blocking, free, enforced),
+        (asynchronous, free, loopback),
+        (asynchronous, free, replace(enforced, changing=False)),
+        (asynchronous, free, replace(enforced, asked=True)),
+        (asynchronous, replace(free, address_dialled=False), enforced),
+        (broken, free, loopback),
+        (broken, refused, loopback),  # it fails with another error
+    ):
+        assert len(wrong(row, {"none": bare, "kernel": guarded})) == 1, (row, bare, guarded)
+
+
+def test_the_page_has_every_row_and_the_kernel_layer_enforces_each() -> None:
+    catalogue, *others = PAGE.read_text().partition(BEGIN)[2].partition(END)[0].split("\n### ")
+    lines = [cells(line) for line in catalogue.splitlines() if line.startswith("| ")]
+    lines = lines[[line[0] for line in lines].index("library, arrangement") + 2 :]
+    assert [line[0] for line in lines] == [row.name for row in ROWS if not row.apart]
+    assert {line[4] for line in lines} == {"**enforced**"}
+    assert {line[3] for line in lines if line[2] == PYTHON} == {"**enforced**"}
+    for kind, text in zip((LOOPBACK, BROKEN), others, strict=True):
+        assert text.lower().startswith(kind)
+        lines = [cells(line) for line in text.splitlines() if line.startswith("| ")][2:]
+        assert [line[0] for line in lines] == [row.name for row in ROWS if row.apart == kind]
+        assert all(line.count("refuses") == 2 for line in lines)
+
+
+def cells(line: str) -> list[str]:
+    """Return the cells of a line of a table."""
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
 def test_the_section_replaces_only_itself(tmp_path: Path) -> None:

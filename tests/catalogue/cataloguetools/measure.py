@@ -65,6 +65,8 @@ class Measurement:
     steady: bool  # the allowed name was reached
     changing: bool  # also where every question is answered with another address
     told: dict[str, str]
+    loopback: bool = False  # something was dialled on the loopback interface
+    journal: tuple[str, ...] = ()  # what the guard refused, each thing once
 
     @property
     def verdict(self) -> str:
@@ -92,6 +94,8 @@ def measure(lab: Lab, row: Row, layer: str) -> Measurement:
         steady=_reached(steady, row, {OTHER, OTHER6}),
         changing=_reached(changing, row, set(CHANGING) if layer != "none" else {OTHER, OTHER6}),
         told=told,
+        loopback=any(frame.is_dial for one in (steady, changing) for frame in one.loopback_wire.frames),
+        journal=tuple(dict.fromkeys(_refused(steady) + _refused(changing))),
     )
 
 
@@ -102,10 +106,10 @@ def run(lab: Lab, row: Row, layer: str, hosts: tuple[str, ...], *, changing: boo
         PREAMBLE.format(layer=layer, port=row.port) + row.code + calls,
         guard=layer != "none",
         allow=(f"{ALLOWED}:{row.port}",),
-        before=row.before,
+        before=row.preparation(),
         resolv=f"nameserver {SCRIPTED}\n" if changing else BY_DNSMASQ,
         rules=RULES if changing else None,
-        environment=dict(row.environment),
+        environment=row.variables(),
         timeout=40,
     )
 
@@ -117,6 +121,10 @@ def _result(outcome: Outcome) -> dict[str, str]:
     if not isinstance(result, dict):
         raise TypeError(f"the row did not run: {outcome}")
     return result
+
+
+def _refused(outcome: Outcome) -> list[str]:
+    return [f"{route} {host}: {reason}" for route, host, reason in outcome.report["violations"]]
 
 
 def _sent_to(wire: Wire, addresses: set[str]) -> bool:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from cataloguetools.row import CARES, NATIVE, PYTHON, Row
+from cataloguetools.row import BROKEN, CARES, NATIVE, PYTHON, Row
 
 GEVENT = """
 import gevent.socket
 def dial(host, port):
     return exchange(gevent.socket.create_connection((host, port), 3))
+"""
+# dnspython 1 is the last that gevent's resolver can be put around, and it wants a name that Python 3.10 took away.
+OLD_NAME = "import collections, collections.abc\ncollections.MutableMapping = collections.abc.MutableMapping"
+OLD_NAME_NOTE = "and `collections.MutableMapping` put back, which it needs and Python 3.10 removed"
+OLD_INSIDES = "gevent replaces insides that dnspython 2 no longer has; its metadata asks for dnspython below 2 and Python below 3.10"
+# The exception is another one that dnspython makes of everything: what it was made of tells why.
+GEVENT_CAUSE = """
+import gevent.socket
+def dial(host, port):
+    try:
+        return exchange(gevent.socket.create_connection((host, port), 3))
+    except OSError as error:
+        causes = [error]
+        while causes[-1].__context__ is not None:
+            causes.append(causes[-1].__context__)
+        return ", from ".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes))
 """
 GRPC = """
 import grpc
@@ -51,7 +67,10 @@ def dial(host, port):
     ),
     gevent("thread", PYTHON, short=True),
     gevent("block", PYTHON),
-    gevent("dnspython", PYTHON),
+    gevent("dnspython", PYTHON, beside=("dnspython",), before=OLD_NAME, note=OLD_NAME_NOTE),
+    Row("gevent, dnspython resolver, dnspython 2", GEVENT_CAUSE, needs=("gevent", "dnspython"),
+        environment={"GEVENT_RESOLVER": "dnspython", "GEVENT_RESOLVER_TIMEOUT": "2"}, apart=BROKEN,
+        raises="'_DualResolver' object has no attribute 'resolve_name'", note=OLD_INSIDES, short=True),
     gevent("ares", CARES),
     Row("gevent, everything patched", """
 def dial(host, port):

@@ -20,9 +20,27 @@ def service_async(
     return Row(name, code, group, needs, answers=False, **more)  # type: ignore[arg-type]
 
 
+def pika(name: str, module: str, start: str, *needs: str, **more: object) -> Row:
+    """Return a row for one of pika's connections that call back; each has a loop of its own."""
+    return Row(f"pika, {name}", f"""
+import pika, pika.adapters.{module}
+def dial(host, port):
+    parameters = pika.ConnectionParameters(host, port, socket_timeout=2, stack_timeout=2, connection_attempts=1)
+    told = []
+    def end(connection, *error):
+        told.append(error)
+        connection.ioloop.stop()
+    connection = pika.adapters.{module}.{name}(parameters, end, end, end)
+    connection.ioloop.{start}()
+    return told
+""", needs=("pika", *needs), answers=False, **more)  # type: ignore[arg-type]  # fmt: skip
+
+
 DSN = '"host=" + host + " port=" + str(port) + " user=u dbname=d connect_timeout=3 sslmode=prefer"'
 LOGIN = 'host=host, port=port, user="u", password="p"'
 PSYCOPG = ("psycopg", "psycopg-binary")
+SYSTEMS = "built here, with the system's client library inside"
+WAKES = "pika wakes its own loop over that connection; its other connections, in the table above, need none"
 LIBPQ = "names are looked up by Python, libpq dials"
 
 ROWS = [
@@ -32,7 +50,7 @@ ROWS = [
     service_async("asyncpg", "import asyncpg", f'asyncpg.connect({LOGIN}, database="d", timeout=2)', ("asyncpg",)),
     service("pg8000", "import pg8000.dbapi", f"pg8000.dbapi.connect({LOGIN}, timeout=2)", ("pg8000",)),
     service("PyMySQL", "import pymysql", f"pymysql.connect({LOGIN}, connect_timeout=1, read_timeout=1)", ("PyMySQL",)),
-    service("mysqlclient", "import MySQLdb", f"MySQLdb.connect({LOGIN}, connect_timeout=1)", ("mysqlclient",), NATIVE),
+    service("mysqlclient", "import MySQLdb", f"MySQLdb.connect({LOGIN}, connect_timeout=1)", ("mysqlclient",), NATIVE, note=SYSTEMS),
     service(
         "mysql-connector-python, pure",
         "import mysql.connector",
@@ -46,6 +64,8 @@ ROWS = [
         ("mysql-connector-python",),
         NATIVE,
         module="_mysql_connector",
+        libraries="mysql/vendor",
+        note="with its own OpenSSL first on `LD_LIBRARY_PATH`: beside an older one it does not load",
     ),
     service_async("aiomysql", "import aiomysql", f"aiomysql.connect({LOGIN}, connect_timeout=1)", ("aiomysql",)),
     service(
@@ -83,12 +103,18 @@ ROWS = [
         ("aiokafka",),
     ),
     service(
-        "pika",
+        "pika, BlockingConnection",
         "import pika",
         "pika.BlockingConnection(pika.ConnectionParameters(host, port, socket_timeout=2, stack_timeout=2, connection_attempts=1))",
         ("pika",),
-        failing={"python": LOOPBACK, "kernel": LOOPBACK},
+        apart=LOOPBACK,
+        note=WAKES,
+        short=True,
     ),
+    pika("SelectConnection", "select_connection", "start", apart=LOOPBACK, note=WAKES),
+    pika("AsyncioConnection", "asyncio_connection", "run_forever", short=True),
+    pika("TornadoConnection", "tornado_connection", "start", "tornado"),
+    pika("GeventConnection", "gevent_connection", "start", "gevent"),
     service(
         "paho-mqtt",
         "import paho.mqtt.client as mqtt",
