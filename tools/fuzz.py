@@ -29,7 +29,8 @@ SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"
 # Sources beside src/core, and flags. `syscall` is the target's, so that nothing is dialled.
 ALSO = {
     "fuzz_notice": [
-        f"src/linux/{name}.c" for name in ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive")
+        f"src/linux/{name}.c"
+        for name in ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive", "credentials")
     ]
 }
 LINK = {"fuzz_notice": ["-Wl,--wrap=syscall"]}

@@ -14,6 +14,10 @@ typedef struct eg_installer {
     uint64_t start_time;
     uint64_t program_device;
     uint64_t program_inode;
+    /* Under a filter of the kernel layer that came later: relatives from before it are none (clock ticks since boot, as
+     * /proc tells start times; and how many filters a process stands under). 0 where there is none. */
+    _Atomic uint64_t filtered_since;
+    _Atomic uint32_t filters;
 } eg_installer;
 
 typedef struct eg_state {

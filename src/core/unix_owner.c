@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -80,6 +81,41 @@ void eg_unix_owner_remember(eg_installer *installer)
     }
 }
 
+/* How many seccomp filters a process stands under (proc(5), Linux 5.9); 0 where that is not told. */
+static uint32_t filters_of(int32_t pid)
+{
+    static const char name[] = "\nSeccomp_filters:";
+    char path[64], text[4096];
+
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return 0;
+    }
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    text[length < 0 ? 0 : length] = '\0';
+    const char *at = strstr(text, name);
+    return at == NULL ? 0 : (uint32_t)strtoul(at + sizeof name - 1, NULL, 10);
+}
+
+void eg_unix_owner_filtered(eg_installer *installer)
+{
+    uint64_t second = (uint64_t)sysconf(_SC_CLK_TCK);
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    atomic_store(&installer->filters, filters_of((int32_t)getpid()));
+    /* Those that were started before in this very tick are told by their filters. */
+    atomic_store(&installer->filtered_since, (uint64_t)now.tv_sec * second + (uint64_t)now.tv_nsec * second / 1000000000u);
+}
+
+static bool is_filtered(const eg_installer *installer, int32_t pid, uint64_t started)
+{
+    uint64_t since = atomic_load(&installer->filtered_since);
+    return since == 0 || (started >= since && filters_of(pid) >= atomic_load(&installer->filters));
+}
+
 static bool is_family(const eg_installer *installer, int32_t pid)
 {
     uint64_t device, inode, started;
@@ -99,6 +135,9 @@ static bool is_family(const eg_installer *installer, int32_t pid)
         }
         if (at == installer->pid) {
             return started == installer->start_time;
+        }
+        if (!is_filtered(installer, at, started)) {
+            return false;
         }
     }
     return false;
@@ -295,6 +334,11 @@ bool eg_unix_owner_is_family(const eg_installer *installer, const eg_endpoint *e
 void eg_unix_owner_remember(eg_installer *installer)
 {
     memset(installer, 0, sizeof *installer);
+}
+
+void eg_unix_owner_filtered(eg_installer *installer)
+{
+    (void)installer;
 }
 
 bool eg_unix_owner_is_family(const eg_installer *installer, const eg_endpoint *endpoint, bool is_datagram)

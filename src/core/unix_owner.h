@@ -8,6 +8,10 @@
 /* Note the calling process as the installer. */
 void eg_unix_owner_remember(eg_installer *installer);
 
+/* The calling process has put itself under a filter, which its children inherit: from now on
+ * a descendant that does not stand under it is no family. */
+void eg_unix_owner_filtered(eg_installer *installer);
+
 /* Is every listening stream or seqpacket socket behind this address held by the installer
  * or by a descendant of it that still runs the same program? The same question about the
  * datagram sockets that are bound to it, where `is_datagram`. False where there is none, and

@@ -258,7 +258,7 @@ eg_reason eg_verdict_for_dial(const eg_state *state, const eg_dial *dial)
 eg_reason eg_verdict_for_bind(const eg_endpoint *endpoint)
 {
 #ifdef __linux__
-    return endpoint->family == AF_PACKET ? EG_REFUSED_SOCKET : EG_ALLOWED;
+    return endpoint->family == AF_PACKET || endpoint->family == AF_CAN ? EG_REFUSED_SOCKET : EG_ALLOWED;
 #else
     (void)endpoint;
     return EG_ALLOWED;

@@ -46,8 +46,8 @@ bool eg_verdict_needs_payload(const eg_dial *dial);
 /* The decision about an endpoint. EG_ALLOWED, or why not. */
 eg_reason eg_verdict_for_dial(const eg_state *state, const eg_dial *dial);
 
-/* bind dials nobody. A packet socket is refused here, since it then sends without an
- * address (packet(7)). A name in the address is decided by eg_verdict_for_name. */
+/* bind dials nobody. A packet or CAN socket is refused here, since it then sends without an
+ * address (packet(7), Documentation/networking/can.rst). A name in the address is decided by eg_verdict_for_name. */
 eg_reason eg_verdict_for_bind(const eg_endpoint *endpoint);
 
 typedef enum eg_name_kind {

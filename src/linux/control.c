@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/dns.h"
+#include "linux/credentials.h"
 #include "linux/send.h"
 
 void eg_control_release(eg_control *control)
@@ -43,6 +44,13 @@ static int read_one(eg_supervisor *supervisor, const eg_work *work, const eg_soc
         }
         return -EINVAL; /* elsewhere they would name descriptors of ours */
     }
+    if (header->cmsg_level == SOL_SOCKET && (header->cmsg_type == SO_MARK || header->cmsg_type == SO_PRIORITY)) {
+        eg_identity caller;
+        /* The kernel asks for the rights of whoever sends, and these can be more than the caller's. */
+        if (!eg_identity_read(supervisor, work->tid, &caller) || !eg_identity_is_ours(&caller)) {
+            return -EPERM;
+        }
+    }
     eg_reason reason = eg_verdict_for_control_message(header->cmsg_level, header->cmsg_type);
     if (reason != EG_ALLOWED) {
         control->reason = reason;
@@ -50,33 +58,91 @@ static int read_one(eg_supervisor *supervisor, const eg_work *work, const eg_soc
     return 0;
 }
 
-int eg_control_read(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts, uint64_t from,
-                    size_t length, eg_control *out)
+/* The caller's credentials behind the other messages, as it claimed them or, where we are another
+ * process, as they are: the receiver would see ours. Where we may not say who it is, nothing. */
+static int add_credentials(eg_supervisor *supervisor, const eg_work *work, const struct ucred *claimed,
+                           eg_control *out)
 {
-    unsigned char *bytes = supervisor->control;
-    int error = 0;
+    struct ucred told = {0};
+    eg_identity caller;
+    struct cmsghdr header = {.cmsg_len = CMSG_LEN(sizeof told), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_CREDENTIALS};
 
-    out->length = length;
-    out->end = 0;
-    out->descriptor_count = 0;
-    out->reason = EG_ALLOWED;
-    if (length == 0) {
-        return 0;
+    if (claimed != NULL) {
+        int error = eg_credentials_judge(supervisor, work->tid, claimed, &told);
+        if (error != 0 || (told.pid != getpid() && !eg_identity_may_be_told())) {
+            return error;
+        }
+    } else {
+        if (!eg_identity_may_be_told() || !eg_identity_read(supervisor, work->tid, &caller) ||
+            caller.pid == getpid()) {
+            return 0;
+        }
+        told = (struct ucred){.pid = caller.pid, .uid = caller.uids[0], .gid = caller.gids[0]};
+        out->told = eg_identity_is_ours(&caller);
+        out->untold_length = out->length;
     }
-    if (length > EG_CONTROL_MAX) {
+    if (out->end + CMSG_SPACE(sizeof told) > EG_CONTROL_MAX) {
         return -ENOBUFS;
     }
-    error = eg_target_read(work->tid, from, bytes, length);
-    for (size_t at = 0; error == 0 && at + sizeof(struct cmsghdr) <= length;) {
+    memset(supervisor->control + out->end, 0, CMSG_SPACE(sizeof told));
+    memcpy(supervisor->control + out->end, &header, sizeof header);
+    memcpy(supervisor->control + out->end + CMSG_LEN(0), &told, sizeof told);
+    out->length = out->end = out->end + CMSG_SPACE(sizeof told);
+    return 0;
+}
+
+/* Read and judge one after the other; what is to be sent moves to the front. */
+static int read_all(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts, size_t length,
+                    struct ucred *claimed, bool *claims, eg_control *out)
+{
+    unsigned char *bytes = supervisor->control;
+
+    for (size_t at = 0; at + sizeof(struct cmsghdr) <= length;) {
         struct cmsghdr header;
         memcpy(&header, bytes + at, sizeof header);
         if (header.cmsg_len < sizeof header || header.cmsg_len > length - at) {
-            error = -EINVAL;
-            break;
+            return -EINVAL;
         }
-        error = read_one(supervisor, work, facts, bytes + at, &header, out);
+        size_t space = CMSG_ALIGN(header.cmsg_len) < length - at ? CMSG_ALIGN(header.cmsg_len) : length - at;
+        if (facts->family == AF_UNIX && header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_CREDENTIALS) {
+            if (header.cmsg_len != CMSG_LEN(sizeof *claimed)) {
+                return -EINVAL;
+            }
+            memcpy(claimed, bytes + at + CMSG_LEN(0), sizeof *claimed);
+            *claims = true;
+        } else {
+            int error = read_one(supervisor, work, facts, bytes + at, &header, out);
+            if (error != 0) {
+                return error;
+            }
+            memmove(bytes + out->end, bytes + at, space);
+            out->end += space;
+        }
         at += CMSG_ALIGN(header.cmsg_len);
-        out->end = at;
+    }
+    return 0;
+}
+
+int eg_control_read(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts, uint64_t from,
+                    size_t length, eg_control *out)
+{
+    struct ucred claimed = {0};
+    bool claims = false;
+
+    out->length = out->end = out->descriptor_count = 0;
+    out->reason = EG_ALLOWED;
+    out->told = false;
+    if (length > EG_CONTROL_MAX) {
+        return -ENOBUFS;
+    }
+    int error = eg_target_read(work->tid, from, supervisor->control, length);
+    if (error == 0) {
+        error = read_all(supervisor, work, facts, length, &claimed, &claims, out);
+    }
+    out->end = CMSG_ALIGN(out->end);
+    out->length = out->end;
+    if (error == 0 && facts->family == AF_UNIX) {
+        error = add_credentials(supervisor, work, claims ? &claimed : NULL, out);
     }
     if (error != 0) {
         eg_control_release(out);

@@ -82,7 +82,7 @@ static eg_outcome dial_unix(eg_supervisor *supervisor, eg_work *work, const eg_s
 {
     eg_unix_way way;
     eg_outcome outcome;
-    int error = eg_unix_way_find(work->tid, dial->endpoint, work, &way);
+    int error = eg_unix_way_find(supervisor, dial->endpoint, work, &way);
 
     if (error == -EACCES) {
         return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_UNIX, dial->endpoint);

@@ -14,7 +14,7 @@ typedef struct eg_unix_way {
     socklen_t length;
     int path_descriptor;
 } eg_unix_way;
-int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *work, eg_unix_way *out);
+int eg_unix_way_find(eg_supervisor *supervisor, const eg_endpoint *endpoint, const eg_work *work, eg_unix_way *out);
 
 /* Judge a UNIX endpoint by its spelling and, where no entry names it, by its owner; the
  * `way` names the very socket file that is judged. */

@@ -20,6 +20,7 @@
 #include <linux/futex.h>
 
 #include "core/detached.h"
+#include "core/unix_owner.h"
 #include "linux/call_filter.h"
 #include "linux/lender.h"
 
@@ -238,6 +239,7 @@ static int put_in_force(start_up *start)
     supervisor->listener = supervisor->targets.listener = listener;
     eg_kernel_speed_up(supervisor->exempt, listener);
     atomic_store(&active, true);
+    eg_unix_owner_filtered(&supervisor->state->installer);
     return 0;
 }
 

@@ -138,7 +138,7 @@ static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_s
     }
     work->address = local->name;
     work->address_length = local->name_length;
-    *error = eg_unix_way_find(work->tid, &local->endpoint, work, &local->way);
+    *error = eg_unix_way_find(supervisor, &local->endpoint, work, &local->way);
     if (*error != 0) {
         return *error == -EACCES ? EG_REFUSED_UNIX : EG_ALLOWED;
     }
@@ -224,6 +224,10 @@ static eg_outcome send_copy(eg_supervisor *supervisor, eg_work *work, const eg_s
         outcome = eg_failure(EINTR);
     } else {
         ssize_t sent = eg_exempt_sendmsg(supervisor->exempt, work->socket, &message, (int)flags);
+        if (sent < 0 && errno == EPERM && control.told) {
+            message.msg_controllen = control.untold_length; /* root of a user namespace may not name pids of another */
+            sent = eg_exempt_sendmsg(supervisor->exempt, work->socket, &message, (int)flags);
+        }
         outcome = conclude(supervisor, work, facts, remote, local, sent);
     }
     eg_control_release(&control);

@@ -18,6 +18,8 @@ typedef struct eg_control {
     size_t descriptor_count;
     int descriptors[256];
     eg_reason reason; /* EG_ALLOWED, or why a message is refused */
+    bool told;          /* the caller's credentials were added unasked, and it can do without */
+    size_t untold_length; /* without them */
 } eg_control;
 int eg_control_read(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts, uint64_t from,
                     size_t length, eg_control *out);

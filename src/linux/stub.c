@@ -74,13 +74,8 @@ static int stub_socket(eg_supervisor *supervisor, int which)
 /* A socket of another network namespace does not reach us, but perhaps somebody else. */
 static bool same_network(int one, int other)
 {
-    uint64_t left = 0, right = 0;
-    socklen_t size = sizeof left;
-    if (getsockopt(one, SOL_SOCKET, EG_SO_NETNS_COOKIE, &left, &size) != 0) {
-        return false;
-    }
-    size = sizeof right;
-    return getsockopt(other, SOL_SOCKET, EG_SO_NETNS_COOKIE, &right, &size) == 0 && left == right;
+    uint64_t network = eg_network_of(one);
+    return network != 0 && network == eg_network_of(other);
 }
 
 bool eg_stub_reaches(eg_supervisor *supervisor, int socket)

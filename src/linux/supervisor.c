@@ -45,8 +45,20 @@ eg_supervisor *eg_supervisor_create(eg_state *state, eg_exempt *exempt, eg_kerne
     return supervisor;
 }
 
+uint64_t eg_network_of(int socket)
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    return getsockopt(socket, SOL_SOCKET, EG_SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
 int eg_supervisor_prepare(eg_supervisor *supervisor)
 {
+    int one = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (one >= 0) {
+        supervisor->network = eg_network_of(one);
+        close(one);
+    }
     supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
     return supervisor->epoll < 0 ? -errno : 0;
 }

@@ -74,6 +74,7 @@ typedef struct eg_supervisor {
     void (*on_event)(void *context);                                  /* EG_EVENT_OTHER is readable */
     void *context;
     uint64_t told;                                                    /* the last that it was called for */
+    uint64_t network; /* the namespace that it dials from, as SO_NETNS_COOKIE; 0 where the kernel does not tell */
     int64_t hosts_again_ms;
     size_t held_count;
     eg_targets targets;
@@ -99,6 +100,9 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
 void eg_supervisor_serve(eg_supervisor *supervisor);
 
 int64_t eg_now_ms(void);
+
+/* The network namespace of a socket, as SO_NETNS_COOKIE; 0 where that is not told. */
+uint64_t eg_network_of(int socket);
 
 static inline eg_outcome eg_result(int64_t value)
 {

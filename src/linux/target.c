@@ -192,6 +192,11 @@ static int kept_pidfd(eg_targets *targets, int32_t tid, bool fresh)
     return *pidfd;
 }
 
+int eg_target_pidfd(eg_targets *targets, int32_t tid)
+{
+    return kept_pidfd(targets, tid, false);
+}
+
 int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int descriptor)
 {
     if (targets->lender != NULL) {
@@ -254,6 +259,18 @@ static uint64_t field(const char *text, const char *name, int base, int which)
     return value;
 }
 
+/* The last of the numbers after "NSpid:". */
+static int32_t innermost(const char *text)
+{
+    const char *at = strstr(text, "\nNSpid:");
+    long pid = 0;
+
+    for (at = at == NULL ? "" : at + 7; *at == '\t'; at += strspn(at, "0123456789")) {
+        pid = strtol(++at, NULL, 10);
+    }
+    return (int32_t)pid;
+}
+
 bool eg_target_status_read(int32_t tid, eg_target_status *out)
 {
     char path[64], text[4096];
@@ -266,6 +283,11 @@ bool eg_target_status_read(int32_t tid, eg_target_status *out)
     out->tgid = (int32_t)field(text, "\nTgid:", 10, 0);
     out->uid = (uint32_t)field(text, "\nUid:", 10, 3);
     out->gid = (uint32_t)field(text, "\nGid:", 10, 3);
+    for (int i = 0; i < 3; i++) {
+        out->uids[i] = (uint32_t)field(text, "\nUid:", 10, i);
+        out->gids[i] = (uint32_t)field(text, "\nGid:", 10, i);
+    }
+    out->inner_pid = innermost(text);
     uint64_t pending = field(text, "\nSigPnd:", 16, 0) | field(text, "\nShdPnd:", 16, 0);
     out->interrupted = (pending & ~field(text, "\nSigBlk:", 16, 0) & field(text, "\nSigCgt:", 16, 0)) != 0;
     return out->tgid != 0;

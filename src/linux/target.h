@@ -54,6 +54,9 @@ ssize_t eg_target_gather(int32_t tid, const struct iovec *vectors, size_t count,
  * -errno, -EACCES where the caller is closed to us. */
 int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int descriptor);
 
+/* A process descriptor of the caller that is kept; -errno. */
+int eg_target_pidfd(eg_targets *targets, int32_t tid);
+
 /* Send the calling thread SIGPIPE, as the kernel would have. */
 void eg_target_sigpipe(eg_targets *targets, int32_t tid);
 
@@ -63,7 +66,9 @@ void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program
 typedef struct eg_target_status {
     int32_t tgid;
     bool interrupted; /* a signal that it handles is waiting */
+    int32_t inner_pid; /* what the process calls itself, in a pid namespace of its own */
     uint32_t uid, gid; /* the ones that file access uses */
+    uint32_t uids[3], gids[3]; /* real, effective, saved */
 } eg_target_status;
 
 /* What /proc says; false where it does not. */

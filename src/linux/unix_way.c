@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "linux/credentials.h"
 #include "linux/dial.h"
 #include "linux/judge.h"
 
@@ -31,8 +32,18 @@ static int open_path(int32_t tid, const char *path)
     return descriptor < 0 ? -error : descriptor;
 }
 
-int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *work, eg_unix_way *out)
+/* An abstract name belongs to the socket's network namespace, and who holds it is asked in ours.
+ * And its listener would see us (SO_PEERCRED): we must be no more than the caller. */
+static bool shares_names(eg_supervisor *supervisor, const eg_work *work)
 {
+    eg_identity caller;
+    return eg_network_of(work->socket) == supervisor->network && supervisor->network != 0 &&
+           eg_identity_read(supervisor, work->tid, &caller) && eg_identity_is_ours(&caller);
+}
+
+int eg_unix_way_find(eg_supervisor *supervisor, const eg_endpoint *endpoint, const eg_work *work, eg_unix_way *out)
+{
+    int32_t tid = work->tid;
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     char path[sizeof un.sun_path + 1];
 
@@ -40,7 +51,7 @@ int eg_unix_way_find(int32_t tid, const eg_endpoint *endpoint, const eg_work *wo
     out->address = work->address;
     out->length = work->address_length;
     if (endpoint->path_length == 0 || endpoint->path[0] == '\0') {
-        return 0; /* an abstract name: of the network namespace, the socket knows which */
+        return endpoint->path_length == 0 || shares_names(supervisor, work) ? 0 : -EACCES;
     }
     /* Our rights and our view of the files must be the caller's, or we would lend them ours. */
     if (!eg_target_shares_files(tid)) {

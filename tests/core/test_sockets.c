@@ -266,7 +266,7 @@ static void the_longest_path_is_judged_and_a_longer_one_refused(void **unused)
     FINISH_ROWS();
 }
 
-static void binding_is_refused_to_packet_sockets_alone(void **unused)
+static void binding_is_refused_to_packet_and_can_sockets_alone(void **unused)
 {
     (void)unused;
     static const uint16_t families[] = {AF_INET, AF_INET6, AF_UNIX, AF_NETLINK, AF_UNSPEC, AF_VSOCK_NUMBER};
@@ -274,8 +274,9 @@ static void binding_is_refused_to_packet_sockets_alone(void **unused)
         eg_endpoint endpoint = {.family = families[i]};
         ROW(eg_verdict_for_bind(&endpoint) == EG_ALLOWED, "family %u", families[i]);
     }
-    eg_endpoint packet = {.family = AF_PACKET};
+    eg_endpoint packet = {.family = AF_PACKET}, can = {.family = AF_CAN};
     ROW(eg_verdict_for_bind(&packet) == EG_REFUSED_SOCKET, "a packet socket");
+    ROW(eg_verdict_for_bind(&can) == EG_REFUSED_SOCKET, "a CAN socket");
     FINISH_ROWS();
 }
 
@@ -364,7 +365,7 @@ int main(void)
         cmocka_unit_test(unix_sockets_need_their_entry),
         cmocka_unit_test(a_listener_of_its_own_needs_no_entry),
         cmocka_unit_test(the_longest_path_is_judged_and_a_longer_one_refused),
-        cmocka_unit_test(binding_is_refused_to_packet_sockets_alone),
+        cmocka_unit_test(binding_is_refused_to_packet_and_can_sockets_alone),
         cmocka_unit_test(only_routing_and_membership_options_are_refused),
         cmocka_unit_test(only_routing_control_messages_are_refused),
     };

@@ -166,6 +166,42 @@ static void any_program_is_family_where_the_installer_names_none(void **unused)
     assert_false(is_family(ABSTRACT));
 }
 
+/* The kernel layer's filter is inherited: who was there before it does not stand under it. */
+static void a_descendant_from_before_the_filter_is_not(void **unused)
+{
+    (void)unused;
+    int own = listening(SOCK_STREAM, PATH);
+    fcntl(own, F_SETFD, FD_CLOEXEC);
+    pid_t child = holder(SAME_PROGRAM, SOCK_STREAM, ABSTRACT);
+    usleep(30000); /* start times are told in hundredths of a second */
+    eg_unix_owner_filtered(&installer);
+    assert_false(is_family(ABSTRACT));
+    assert_true(is_family(PATH)); /* the installer itself is older than its filter */
+    end(child);
+    let_all_end();
+    child = holder(SAME_PROGRAM, SOCK_STREAM, ABSTRACT);
+    assert_true(is_family(ABSTRACT));
+    atomic_fetch_add(&installer.filters, 1); /* as if it had not inherited one */
+    assert_false(is_family(ABSTRACT));
+    assert_true(is_family(PATH));
+    end(child);
+    let_all_end();
+    close(own);
+}
+
+/* Started in the same hundredth of a second as the filter: its filters tell. */
+static void a_start_in_the_very_tick_of_the_filter_is_late_enough(void **unused)
+{
+    (void)unused;
+    for (int i = 0; i < 5; i++) {
+        eg_unix_owner_filtered(&installer);
+        pid_t child = holder(SAME_PROGRAM, SOCK_STREAM, ABSTRACT);
+        assert_true(is_family(ABSTRACT));
+        end(child);
+        let_all_end();
+    }
+}
+
 static void a_process_that_is_no_descendant_is_not(void **unused)
 {
     (void)unused;
@@ -307,6 +343,8 @@ int main(void)
         OWNER_TEST(a_datagram_socket_of_another_program_is_not),
         OWNER_TEST(a_descendant_with_another_program_is_not),
         OWNER_TEST(any_program_is_family_where_the_installer_names_none),
+        OWNER_TEST(a_descendant_from_before_the_filter_is_not),
+        OWNER_TEST(a_start_in_the_very_tick_of_the_filter_is_late_enough),
         OWNER_TEST(a_process_that_is_no_descendant_is_not),
         OWNER_TEST(an_installer_is_known_by_all_its_marks),
         OWNER_TEST(a_foreign_listener_of_the_other_type_is_not_overlooked),

@@ -120,9 +120,19 @@ void eg_target_who(eg_targets *targets, int32_t tid, int32_t *tgid, char program
 
 bool eg_target_status_read(int32_t tid, eg_target_status *out)
 {
-    (void)tid;
     memset(out, 0, sizeof *out);
-    return false;
+    out->tgid = out->inner_pid = tid;
+    for (int i = 0; i < 3; i++) {
+        out->uids[i] = tid % 2 == 0 ? geteuid() : 1;
+        out->gids[i] = tid % 2 == 0 ? getegid() : 1;
+    }
+    return true;
+}
+
+int eg_target_pidfd(eg_targets *targets, int32_t tid)
+{
+    (void)targets, (void)tid;
+    return -ESRCH;
 }
 
 bool eg_target_shares_files(int32_t tid)
@@ -137,6 +147,12 @@ int eg_supervisor_watch(eg_supervisor *self, int descriptor, uint32_t kind, uint
 {
     (void)self, (void)descriptor, (void)kind, (void)index, (void)events;
     return 0;
+}
+
+uint64_t eg_network_of(int socket)
+{
+    (void)socket;
+    return 1;
 }
 
 int64_t eg_now_ms(void)
@@ -312,6 +328,7 @@ static void prepare(void)
     CHECK(eg_entry_parse(text, strlen(text), &entry) == NULL, "the entry is one");
     supervisor.state = eg_state_create(1, 64);
     CHECK(supervisor.state != NULL && eg_allowlist_add(&supervisor.state->allowlist, &entry) == 0, "a list of one entry");
+    supervisor.network = 1;
     supervisor.exempt = &exempt;
     supervisor.counts = &counts;
     supervisor.listener = supervisor.epoll = -1;
