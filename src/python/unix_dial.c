@@ -1,12 +1,14 @@
 /* A thread of its own for each such dial, with a descriptor table of its own: a copy, in which
  * neither the socket nor the opened file can be exchanged by dup2(). The check of who holds the
- * other end takes milliseconds (ADR-0012); the thread adds a twentieth of one. */
+ * other end takes milliseconds (ADR-0012); the thread adds a twentieth of one. It is joined, so
+ * that a fork() after the dial meets no thread that holds a lock of an allocator. */
 #include "python/unix_dial.h"
 
 #ifdef __linux__
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -29,13 +31,12 @@
 #define STACK_SIZE (256u * 1024u)
 #define SLICE_MS 50 /* how late Ctrl-C may come */
 #define PAUSE_MS 2  /* between tries, where the receiver has no room */
+#define STANDARD 2  /* and below: stay taken, so that nothing written there by mistake meets a socket */
 
 /* What the thread needs, all of it copies: a caller that is interrupted does not wait for it. */
 typedef struct eg_unix_job {
     atomic_int holders; /* the caller and the thread; the last one frees it */
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool has_ended;
+    pthread_t thread;
     const eg_state *state;
     eg_socket_kind kind;
     eg_action action;
@@ -50,8 +51,6 @@ typedef struct eg_unix_job {
 static void let_go(eg_unix_job *job)
 {
     if (atomic_fetch_sub(&job->holders, 1) == 1) {
-        pthread_mutex_destroy(&job->lock);
-        pthread_cond_destroy(&job->ended);
         free(job);
     }
 }
@@ -98,15 +97,28 @@ static bool have_own_table(void)
     return syscall(SYS_close_range, ~0u, ~0u, EG_CLOSE_RANGE_UNSHARE) == 0 || unshare(CLONE_FILES) == 0;
 }
 
-static void judge_and_call(eg_unix_job *job)
+static void close_between(int before, int after)
+{
+    if (before + 1 < after) {
+        syscall(SYS_close_range, before + 1, after - 1, 0);
+    }
+}
+
+/* What the program closes is to be closed then: while a dial waits, and right after it. Where
+ * there is no close_range(), the copies last as long as the thread. */
+static void close_all_but(int one, int other)
+{
+    int low = one < other ? one : other, high = one < other ? other : one;
+
+    close_between(STANDARD, low);
+    close_between(low > STANDARD ? low : STANDARD, high);
+    close_between(high > STANDARD ? high : STANDARD, INT_MAX);
+}
+
+static void judge_and_call(eg_unix_job *job, int file)
 {
     struct sockaddr_un address;
 
-    job->reason = EG_REFUSED_INTERNAL;
-    if (!have_own_table()) {
-        return;
-    }
-    int file = open(job->path, O_PATH | O_CLOEXEC);
     if (file < 0 || !name_file(file, &address)) {
         job->reason = EG_REFUSED_UNIX; /* who listens there cannot be told */
         return;
@@ -123,11 +135,17 @@ static void judge_and_call(eg_unix_job *job)
 static void *run(void *argument)
 {
     eg_unix_job *job = argument;
-    judge_and_call(job);
-    pthread_mutex_lock(&job->lock);
-    job->has_ended = true;
-    pthread_cond_signal(&job->ended);
-    pthread_mutex_unlock(&job->lock);
+
+    job->reason = EG_REFUSED_INTERNAL;
+    if (have_own_table()) {
+        int file = open(job->path, O_PATH | O_CLOEXEC);
+        if (job->control_length == 0) { /* otherwise they may be what is passed on */
+            close_all_but(job->descriptor, file);
+        }
+        judge_and_call(job, file);
+        /* A thread that was joined can have its table still (do_exit() in the kernel). */
+        close_between(STANDARD, INT_MAX);
+    }
     let_go(job);
     return NULL;
 }
@@ -164,8 +182,6 @@ static eg_unix_job *make_job(const eg_judged_dial *judged, const eg_parsed *pars
         at += message->payload->views[i].len;
     }
     atomic_init(&made->holders, 1);
-    pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->ended, NULL);
     made->state = eg_guard_get();
     made->kind = judged->kind;
     made->action = judged->action;
@@ -178,14 +194,15 @@ static eg_unix_job *make_job(const eg_judged_dial *judged, const eg_parsed *pars
 static int start(eg_unix_job *job)
 {
     atomic_fetch_add(&job->holders, 1);
-    if (eg_detached_start(run, job, STACK_SIZE) != 0) {
+    if (eg_thread_start(&job->thread, run, job, STACK_SIZE) != 0) {
         atomic_fetch_sub(&job->holders, 1);
         return -1;
     }
     return 0;
 }
 
-static bool wait_a_slice(eg_unix_job *job)
+/* Has the thread ended? Then it is gone. */
+static bool wait_a_slice(const eg_unix_job *job)
 {
     struct timespec until;
 
@@ -193,16 +210,11 @@ static bool wait_a_slice(eg_unix_job *job)
     until.tv_nsec += SLICE_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    pthread_mutex_lock(&job->lock);
-    while (!job->has_ended && pthread_cond_timedwait(&job->ended, &job->lock, &until) == 0) {
-    }
-    bool ended = job->has_ended;
-    pthread_mutex_unlock(&job->lock);
-    return ended;
+    return pthread_timedjoin_np(job->thread, NULL, &until) == 0;
 }
 
 /* 0 where the job has ended, or -1 with an exception: then the thread ends by itself. */
-static int await(eg_unix_job *job)
+static int await(const eg_unix_job *job)
 {
     for (;;) {
         bool ended;
@@ -213,6 +225,7 @@ static int await(eg_unix_job *job)
             return 0;
         }
         if (PyErr_CheckSignals() < 0) {
+            pthread_detach(job->thread);
             return -1;
         }
     }
@@ -241,7 +254,6 @@ static int try_until(eg_unix_job *job, PyObject *socket)
     double timeout = eg_socket_object_timeout(socket), end = now() + timeout;
 
     for (;;) {
-        job->has_ended = false;
         if (start(job) < 0) {
             job->reason = EG_REFUSED_INTERNAL;
             return 0;

@@ -168,3 +168,60 @@ def test_waiting_and_descriptors_are_as_without_the_guard(tmp_path: Path) -> Non
     assert told["guarded"][:2] == ["Alarm", "BlockingIOError"]
     assert told["guarded"][2][:2] == ["TimeoutError", "timed out"]
     assert told["guarded"][4:7] == [2, "ab", True]
+
+
+CLOSING = """
+import os, socket, sys, threading, time
+import egressguard
+from inside import tell
+path = sys.argv[1]
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen(0)
+datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+datagrams.bind(path + "-datagrams")
+if sys.argv[2] == "guarded":
+    egressguard.install(())
+
+def ends_at_once():
+    "Whether the reader meets the end of the pipe as soon as its writing end is closed."
+    os.close(writing)
+    try:
+        return os.read(reading, 1) == b""
+    except BlockingIOError:
+        return False
+
+def pipe():
+    ends = os.pipe()
+    os.set_blocking(ends[0], False)
+    return ends
+
+told = []
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for number in range(200):
+    reading, writing = pipe()
+    if number % 2:
+        sender.sendto(b"x", path + "-datagrams")
+    else:
+        sender.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sender.fileno().to_bytes(4, sys.byteorder))], 0,
+                       path + "-datagrams")
+    datagrams.recv(1)
+    told.append(ends_at_once())
+    os.close(reading)
+first, waiting = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+first.connect(path)
+reading, writing = pipe()
+thread = threading.Thread(target=waiting.connect, args=(path,))
+thread.start()
+time.sleep(0.5)
+told.append(ends_at_once())
+server.accept()
+thread.join()
+tell([all(told), len(told)])
+"""
+
+
+@pytest.mark.parametrize("mode", ["unguarded", "guarded"])
+def test_a_dial_keeps_nothing_open_that_the_program_closes(tmp_path: Path, mode: str) -> None:
+    """While it waits for room in the backlog, and from when it has returned: the thread's copies are gone."""
+    assert children.python(CLOSING, tmp_path / "s", mode).last() == [True, 201]
