@@ -31,12 +31,15 @@
 #define STACK_SIZE (256u * 1024u)
 #define SLICE_MS 50 /* how late Ctrl-C may come */
 #define PAUSE_MS 2  /* between tries, where the receiver has no room */
+#define GONE_NS 10000
+#define GONE_TRIES 1000 /* and no more: the number may be another thread's by now */
 #define STANDARD 2  /* and below: stay taken, so that nothing written there by mistake meets a socket */
 
 /* What the thread needs, all of it copies: a caller that is interrupted does not wait for it. */
 typedef struct eg_unix_job {
     atomic_int holders; /* the caller and the thread; the last one frees it */
     pthread_t thread;
+    pid_t id;
     const eg_state *state;
     eg_socket_kind kind;
     eg_action action;
@@ -104,8 +107,8 @@ static void close_between(int before, int after)
     }
 }
 
-/* What the program closes is to be closed then: while a dial waits, and right after it. Where
- * there is no close_range(), the copies last as long as the thread. */
+/* What the program closes while a dial waits is to be closed then, not when the dial has ended.
+ * Where there is no close_range(), the copies last as long as the thread. */
 static void close_all_but(int one, int other)
 {
     int low = one < other ? one : other, high = one < other ? other : one;
@@ -136,6 +139,7 @@ static void *run(void *argument)
 {
     eg_unix_job *job = argument;
 
+    job->id = (pid_t)syscall(SYS_gettid);
     job->reason = EG_REFUSED_INTERNAL;
     if (have_own_table()) {
         int file = open(job->path, O_PATH | O_CLOEXEC);
@@ -143,8 +147,6 @@ static void *run(void *argument)
             close_all_but(job->descriptor, file);
         }
         judge_and_call(job, file);
-        /* A thread that was joined can have its table still (do_exit() in the kernel). */
-        close_between(STANDARD, INT_MAX);
     }
     let_go(job);
     return NULL;
@@ -201,6 +203,17 @@ static int start(eg_unix_job *job)
     return 0;
 }
 
+/* A thread that was joined has its copies of descriptors a little longer, and is counted: CPython
+ * warns of a fork() by that count. */
+static void wait_until_gone(pid_t thread)
+{
+    const struct timespec pause = {.tv_nsec = GONE_NS};
+
+    for (int i = 0; i < GONE_TRIES && syscall(SYS_tgkill, getpid(), thread, 0) == 0; i++) {
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* Has the thread ended? Then it is gone. */
 static bool wait_a_slice(const eg_unix_job *job)
 {
@@ -210,7 +223,11 @@ static bool wait_a_slice(const eg_unix_job *job)
     until.tv_nsec += SLICE_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    return pthread_timedjoin_np(job->thread, NULL, &until) == 0;
+    if (pthread_timedjoin_np(job->thread, NULL, &until) != 0) {
+        return false;
+    }
+    wait_until_gone(job->id);
+    return true;
 }
 
 /* 0 where the job has ended, or -1 with an exception: then the thread ends by itself. */
