@@ -72,7 +72,7 @@ def run_python(steps: Steps) -> Path:
     """Run the Python tests with an extension that counts; return the tree that it was built in."""
     compiler = counting_compiler()
     build = {"CC": str(compiler), "LDSHARED": f"{compiler} -shared", "CFLAGS": LEAVING}
-    python, tree = sanitize.environment("coverage", {}, build, {"src/python/coverage_dump.c": DUMP_IN_C})
+    python, tree = sanitize.environment("coverage", build, {"src/python/coverage_dump.c": DUMP_IN_C})
     [site] = (sanitize.HOME / "coverage").glob("lib/python3.*/site-packages")
     (site / "coverage_dump.py").write_text(DUMP_IN_PYTHON)
     (site / "coverage_dump.pth").write_text("import coverage_dump\n")
