@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Any
 
 from egressguard import _egressguard, _report
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from egressguard._violations import Violation
 
 TOLD_MAX = 8192  # well above what the ring holds
+PATIENCE = 1.0  # seconds, at the end of the process
 
 
 class JournalFile:
@@ -34,16 +36,22 @@ class JournalFile:
         self.written = 0
         self.lost = 0
         self._torn = False  # the last write ended inside a line
-        self._told: dict[int, None] = {}  # numbers that were handed to `add`, the oldest first
+        self._told: dict[int, bool] = {}  # numbers that were handed to `add`, the oldest first; False: not done yet
 
     def add(self, violation: Violation) -> None:
         """Append one line, once for each violation. Raises nothing."""
         if violation.number in self._told:
             return
-        self._told[violation.number] = None
+        self._told[violation.number] = False
+        try:
+            self._append(violation)
+        finally:
+            self._told[violation.number] = True
         if len(self._told) > TOLD_MAX:
             with contextlib.suppress(RuntimeError, StopIteration):  # another thread was faster
                 self._told.pop(next(iter(self._told)), None)
+
+    def _append(self, violation: Violation) -> None:
         try:
             line = json.dumps(violation.as_dict(), separators=(",", ":")).encode() + b"\n"
             # A line that another write left torn is ended first: it must not swallow this one.
@@ -72,11 +80,14 @@ class JournalFile:
         The latter name the process that tried, so the process that opened the journal (``owner``) writes them.
         """
         _egressguard.tell_kernel_refusals()
-        me = os.getpid()
+        me, end = os.getpid(), time.monotonic() + PATIENCE
         for violation in read(first):
             mine = violation.pid == me or (violation.kernel and owner == me)
             if mine and violation.number not in self._told:
                 self.add(violation)
+            # A daemon thread that writes a line would be ended in the middle of it.
+            while mine and not self._told.get(violation.number, True) and time.monotonic() < end:
+                time.sleep(0.001)
 
     def state(self) -> dict[str, Any]:
         """Return what the posture says about this journal, for this process."""

@@ -13,10 +13,13 @@
 #include "linux/kernel_thread.h"
 #include "python/refuse.h"
 
+#define AWAITED_MS 1000
+
 /* Process-wide, as the kernel layer is; read and written with the GIL held. A forked child
  * has the numbers but not the thread: `owner` tells it apart. */
 static uint64_t told;
 static pid_t owner;
+static bool thread_tells;
 
 static void tell_up_to(uint64_t last)
 {
@@ -44,7 +47,22 @@ static void run(void *thread)
         nanosleep(&pause, NULL); /* who is refused a thousand times shall not wake us as often */
         last = eg_kernel_wait(seen);
         Py_END_ALLOW_THREADS /* ends the thread while the interpreter is finalized */
+        thread_tells = true;
         tell_up_to(last);
+        thread_tells = false;
+    }
+}
+
+/* What the thread is about to tell, it would not tell any more where the interpreter is finalized
+ * next: the line would be lost. Not for ever: a handler may wait for what the caller holds. */
+static void await_thread(void)
+{
+    static const struct timespec pause = {.tv_nsec = 1000000};
+
+    for (int i = 0; i < AWAITED_MS && thread_tells; i++) {
+        Py_BEGIN_ALLOW_THREADS
+        nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS
     }
 }
 
@@ -80,6 +98,7 @@ PyObject *eg_kernel_log_rest(PyObject *module, PyObject *unused)
     (void)module, (void)unused;
     if (owner == getpid()) {
         tell_up_to(eg_kernel_last());
+        await_thread();
     }
     Py_RETURN_NONE;
 }

@@ -8,7 +8,8 @@
  * already; -1 with an exception: then they are told at the end of the process. */
 int eg_kernel_log_start(void);
 
-/* tell_kernel_refusals(): tell of those that nobody told yet, in the calling thread. */
+/* tell_kernel_refusals(): tell of those that nobody told yet, in the calling thread,
+ * and wait a little until the thread that tells has told its own. */
 PyObject *eg_kernel_log_rest(PyObject *module, PyObject *unused);
 
 #endif

@@ -153,6 +153,25 @@ for port in range(440, 445):
     assert run(code) == "5\n"
 
 
+def test_a_refusal_that_is_being_told_when_the_process_ends_is_told() -> None:
+    """The thread that tells is in the middle of it, and would be ended there."""
+    code = (
+        LOGGED
+        + """
+import threading
+begun = threading.Event()
+def slow(record):  # where no handler's lock is held, which logging.shutdown() would wait for
+    begun.set()
+    time.sleep(0.3)
+    os.write(1, record.egress["endpoint"].encode())
+logging.getLogger("egressguard").addFilter(slow)
+attack(1)
+begun.wait()
+"""
+    )
+    assert run(code) == "198.51.100.1:443"
+
+
 def test_forked_child_tells_nobody_what_its_parent_tells() -> None:
     code = (
         LOGGED

@@ -192,6 +192,25 @@ interpreters.destroy(number)
     assert [one["host"] for one in lines(journal)] == ["outer.example", "inner.example"]
 
 
+def test_a_line_that_a_daemon_thread_writes_when_the_process_ends_is_written(tmp_path: Path) -> None:
+    """The interpreter ends such threads wherever they are."""
+    source = """
+import json, time
+begun, dumps = threading.Event(), json.dumps
+def slowly(*words, **more):
+    begun.set()
+    time.sleep(0.3)
+    return dumps(*words, **more)
+egressguard.journal_to(sys.argv[1])
+json.dumps = slowly
+threading.Thread(target=swallow, daemon=True).start()
+begun.wait()
+"""
+    assert python(source, tmp_path / "journal").code == 0
+    [record] = lines(tmp_path / "journal")
+    assert record["endpoint"] == "posthog.example:443"
+
+
 def test_a_forked_child_does_not_repeat_its_parents_lines(tmp_path: Path) -> None:
     source = """
 egressguard.journal_to(sys.argv[1])
