@@ -178,6 +178,8 @@ def main(arguments: list[str]) -> int:
         print(HELP)
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: end what was started, too
+    # A shell has what it starts in the background ignore Ctrl-C, and the tests of Ctrl-C would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if name in SCRIPTS:
             return script(name, rest)
