@@ -190,18 +190,32 @@ static void setsockopt_block(eg_filter *filter)
     end_block(filter, block);
 }
 
-/* Nobody but the supervisor answers for calls, and nobody gets at its descriptors. */
-static void supervisor_blocks(eg_filter *filter, const eg_exempt *exempt)
+/* Nobody but the supervisor answers for calls. And nobody types into the terminal: the shell
+ * outside, which reads it next, would dial for whoever did. TIOCLINUX pastes a selection; its
+ * harmless requests are told apart by memory alone, which no filter reads.
+ *
+ * EPERM is what the kernel says of a terminal that is not the caller's own, and what other
+ * sandboxes say; with dev.tty.legacy_tiocsti at 0 it is EIO, which callers take for a terminal
+ * that has gone. The kernel reads 32 bits of a request, and so does this. isatty() is an ioctl
+ * as well: two comparisons are all that it costs. */
+static void ioctl_block(eg_filter *filter, unsigned number, const eg_exempt *exempt)
 {
-    size_t block = begin_block(filter, SYS_ioctl);
+    size_t block = begin_block(filter, number);
     load(filter, low_word(1));
+    when_equal(filter, TIOCSTI, 4, 0);
+    when_equal(filter, TIOCLINUX, 3, 0);
     emit(filter, BPF_ALU | BPF_AND | BPF_K, 0xff00, 0, 0);
-    when_equal(filter, SECCOMP_IOCTL_TYPE, 1, 0);
+    when_equal(filter, SECCOMP_IOCTL_TYPE, 2, 0);
     give(filter, ALLOW);
+    give(filter, REFUSE(EPERM));
     by_secret(filter, exempt, ALLOW, REFUSE(EPERM));
     end_block(filter, block);
+}
 
-    block = begin_block(filter, (unsigned)SYS_pidfd_getfd);
+/* Nobody gets at the supervisor's descriptors, or takes its place. */
+static void supervisor_blocks(eg_filter *filter, const eg_exempt *exempt)
+{
+    size_t block = begin_block(filter, (unsigned)SYS_pidfd_getfd);
     by_secret(filter, exempt, ALLOW, REFUSE(EPERM));
     end_block(filter, block);
 
@@ -243,6 +257,7 @@ static void native_blocks(eg_filter *filter, const eg_exempt *exempt)
     end_block(filter, block);
     socket_block(filter);
     setsockopt_block(filter);
+    ioctl_block(filter, SYS_ioctl, exempt);
     supervisor_blocks(filter, exempt);
     request_key_block(filter);
     simple_block(filter, SYS_io_uring_setup, NOTIFY);
@@ -268,13 +283,7 @@ static void i386_blocks(eg_filter *filter)
     simple_block(filter, SYS_io_uring_setup, REFUSE(ENOSYS));
     simple_block(filter, SYS_io_uring_enter, REFUSE(ENOSYS));
     simple_block(filter, SYS_io_uring_register, REFUSE(ENOSYS));
-    size_t block = begin_block(filter, ioctl_);
-    load(filter, low_word(1));
-    emit(filter, BPF_ALU | BPF_AND | BPF_K, 0xff00, 0, 0);
-    when_equal(filter, SECCOMP_IOCTL_TYPE, 1, 0);
-    give(filter, ALLOW);
-    give(filter, REFUSE(EPERM));
-    end_block(filter, block);
+    ioctl_block(filter, ioctl_, NULL);
     give(filter, ALLOW);
 }
 #endif
