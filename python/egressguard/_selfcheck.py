@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Row = tuple[str, str, str]  # label, text, mark
 
 LANDLOCK_CREATE_RULESET = 444  # the same number on every architecture since Linux 5.13, Alpha apart
+LANDLOCK_WITH_SCOPES = 6  # what src/linux/confine.c asks for (ADR-0021)
 
 
 def _landlock_abi() -> int | None:
@@ -69,13 +70,23 @@ def _guard_rows(report: dict[str, Any]) -> Iterator[Row]:
         yield "journal", text, "bad" if journal["lost"] else ""
 
 
+def _landlock_row(machine: dict[str, Any]) -> Row:
+    abi = machine.get("landlock_abi") or 0
+    text = f"ABI {abi}" if abi else machine["landlock"]
+    if "landlock_abi" not in machine:  # the posture of another process
+        return "landlock", text, ""
+    if abi >= LANDLOCK_WITH_SCOPES:
+        return "landlock", f"{text}: what `egressguard run` starts cannot trace what is outside", ""
+    mark = "warn" if machine["yama"][:1] in "0a" else ""
+    return "landlock", f"{text}: what `egressguard run` starts can trace what is outside, if Yama lets it", mark
+
+
 def _machine_rows(machine: dict[str, Any]) -> Iterator[Row]:
     yield "network", machine["network_namespace"], ""
     filters = machine["seccomp_filters"]
     yield "seccomp", machine["seccomp"] + (f", {filters} filters" if filters else ""), ""
     yield "no new privileges", {True: "yes", False: "no", None: "cannot be read"}[machine["no_new_privileges"]], ""
-    abi = machine.get("landlock_abi")
-    yield "landlock", f"ABI {abi}" if abi else machine["landlock"], ""
+    yield _landlock_row(machine)
     for name, state in machine["packet_filters"].items():
         yield name, state, ""
     yield "io_uring", machine["io_uring"], "warn" if machine["io_uring"].startswith("0") else ""

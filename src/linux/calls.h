@@ -30,6 +30,12 @@
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#endif
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
 
 #define EG_PIDFD_THREAD 0x80u          /* Linux 6.9 */
 #define EG_CLOSE_RANGE_UNSHARE 2u      /* Linux 5.9 */

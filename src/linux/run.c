@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "linux/call_filter.h"
+#include "linux/confine.h"
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT};
 
@@ -32,6 +33,7 @@ static _Noreturn void become_command(const parent *self, const eg_filter *filter
     char go;
     int listener = eg_filter_enforce(filter, 0);
 
+    eg_confine(); /* where the kernel has no such thing the command runs without: docs/kernel-layer.md */
     if (write(up, &listener, sizeof listener) != (ssize_t)sizeof listener || listener < 0 ||
         read(down, &go, 1) != 1) {
         _exit(126);

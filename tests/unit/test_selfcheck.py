@@ -14,6 +14,7 @@ import children
 import pytest
 
 import egressguard
+from egressguard import _selfcheck
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -183,3 +184,17 @@ def test_codegenie_answers_nothing_else() -> None:
         child = children.start([str(BIN / "codegenie"), *words])
         assert child.code == 2
         assert "usage: codegenie self-check egress" in child.err
+
+
+@pytest.mark.parametrize(
+    ("abi", "yama", "told", "mark"),
+    [
+        (7, "absent: any process", "ABI 7: what `egressguard run` starts cannot trace what is outside", ""),
+        (4, "0: any process", "ABI 4: what `egressguard run` starts can trace what is outside, if Yama lets it", "warn"),
+        (None, "1: only a parent", "off: what `egressguard run` starts can trace what is outside, if Yama lets it", ""),
+    ],
+)
+def test_whether_a_command_is_kept_from_tracing_others(abi: int | None, yama: str, told: str, mark: str) -> None:
+    report = _selfcheck.fresh(())
+    report["machine"] |= {"landlock_abi": abi, "landlock": "off", "yama": yama}
+    assert ("landlock", told, mark) in list(_selfcheck.rows(report))
