@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import Counter
+from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from egressguard import DEFAULT_ALLOWLIST, _allowlist_file, _egressguard
 from egressguard._kernel import KernelLayerUnavailable
+from egressguard._terminal import printable
 from egressguard._violations import Violation
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CANNOT_RUN = 125  # the status of env(1) and timeout(1) for a failure of their own
 SUMMARY_LINES = 20
+DISTINCT = 1000  # a command can make up endpoints without end; this process's memory has one
 
 
 class _Refusals:
@@ -24,18 +26,23 @@ class _Refusals:
 
     def __init__(self, report: TextIO | None) -> None:
         self.report = report
-        self.counted: Counter[tuple[str, str, str]] = Counter()
+        self.counted: dict[tuple[str, str, str], int] = {}
+        self.total = 0
 
     def add(self, record: dict[str, Any]) -> None:
         violation = Violation.from_record(record)
-        self.counted[violation.program or f"process {violation.pid}", violation.endpoint, violation.reason] += 1
+        what = violation.program or f"process {violation.pid}", violation.endpoint, violation.reason
+        self.total += 1
+        if what in self.counted or len(self.counted) < DISTINCT:
+            self.counted[what] = self.counted.get(what, 0) + 1
         if self.report is not None:
             print(json.dumps(violation.as_dict()), file=self.report, flush=True)
 
     def summary(self, counts: dict[str, int]) -> str:
+        most = sorted(self.counted.items(), key=lambda one: -one[1])[:SUMMARY_LINES]
         lines = [
-            f"egressguard:   {program} tried {endpoint}: {reason}" + (f" ({times} times)" if times > 1 else "")
-            for (program, endpoint, reason), times in self.counted.most_common(SUMMARY_LINES)
+            printable(f"egressguard:   {program} tried {endpoint}: {reason}{f' ({times} times)' if times > 1 else ''}")
+            for (program, endpoint, reason), times in most
         ]
         quiet = counts["probes_elsewhere"]
         if quiet:
@@ -45,14 +52,34 @@ class _Refusals:
         rest = len(self.counted) - SUMMARY_LINES
         if rest > 0:
             lines.append(f"egressguard:   and {rest} more")
-        total = self.counted.total()
-        return "\n".join([f"egressguard: refused {total} of {counts['judged']} judged calls:", *lines])
+        others = self.total - sum(self.counted.values())
+        if others:
+            lines.append(f"egressguard:   and {others} calls beyond the first {DISTINCT} kinds, not told apart")
+        return "\n".join([f"egressguard: refused {self.total} of {counts['judged']} judged calls:", *lines])
+
+
+def _import_no_more(allow: tuple[str, ...]) -> None:
+    """Let nothing be imported from files any more.
+
+    The command may write where Python looks for modules, and this process stands outside the filter: a module that is
+    first imported when the command has run would be the command's code, free to dial. What is compiled into the
+    interpreter stays importable. Submodules are not looked for on ``sys.path``, so emptying that would not be enough,
+    and what other finders there are (editable installations have one) nobody knows.
+    """
+    "".encode("unicode_escape")  # codecs are modules: the summary's
+    if not all(entry.isascii() for entry in allow):
+        "ü".encode("idna")  # and that of the entries, which are parsed below
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder is BuiltinImporter or finder is FrozenImporter]
+    sys.path_hooks.clear()
+    sys.path.clear()
+    sys.path_importer_cache.clear()
 
 
 def supervise(allow: tuple[str, ...], command: list[str], wait: bool, report: TextIO | None) -> int:
     """Run the command under the verdict and return the exit status for a shell: its own, or 128 + signal."""
     refusals = _Refusals(report)
     argv = tuple(os.fsencode(word) for word in command)
+    _import_no_more(allow)
     status, exec_error, why, counts = _egressguard.run_supervised(allow, argv, wait, refusals.add)
     if why is not None:
         raise KernelLayerUnavailable(why)
