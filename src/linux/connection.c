@@ -6,6 +6,30 @@
 
 #include "linux/stub_inside.h"
 
+static int watch(eg_supervisor *supervisor, const eg_stub_connection *connection, int socket)
+{
+    return eg_supervisor_watch(supervisor, socket, EG_EVENT_STUB,
+                               EG_STUB_CONNECTION + (uint32_t)(connection - supervisor->stub->connections), EPOLLIN);
+}
+
+/* Watch a listener, or leave its backlog alone: events that nobody serves would spin. */
+static void set_full(eg_supervisor *supervisor, uint32_t which, bool full)
+{
+    eg_stub *stub = supervisor->stub;
+    struct epoll_event event = {.events = full ? 0 : EPOLLIN};
+
+    event.data.u64 = (uint64_t)EG_EVENT_STUB << 32 | which;
+    if (stub->full[which] != full && epoll_ctl(supervisor->epoll, EPOLL_CTL_MOD, stub->sockets[which], &event) == 0) {
+        stub->full[which] = full;
+    }
+}
+
+void eg_connection_make_room(eg_supervisor *supervisor)
+{
+    set_full(supervisor, EG_STUB_TCP4, false);
+    set_full(supervisor, EG_STUB_TCP6, false);
+}
+
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection)
 {
     eg_stub *stub = supervisor->stub;
@@ -21,31 +45,62 @@ void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connecti
     close(connection->socket);
     connection->socket = -1;
     stub->busy--;
+    eg_connection_make_room(supervisor);
 }
 
-void eg_connection_accept(eg_supervisor *supervisor, int listener)
+/* May its place go to another client? One that was served and has sent nothing since; and one
+ * that has not asked in a second, which resolvers do at once. */
+static bool is_idle(const eg_stub_connection *connection, int64_t now)
+{
+    return !connection->busy && ((connection->answered && connection->length == 0) ||
+                                 now - connection->heard_ms >= EG_ASK_MS);
+}
+
+/* A free place, or that of the client that is idle for longest. NULL where all are at work. */
+static eg_stub_connection *find_place(eg_supervisor *supervisor)
+{
+    eg_stub_connection *oldest = NULL;
+    int64_t now = eg_now_ms();
+
+    for (size_t i = 0; i < EG_CONNECTIONS; i++) {
+        eg_stub_connection *connection = &supervisor->stub->connections[i];
+        if (connection->socket < 0) {
+            return connection;
+        }
+        if (is_idle(connection, now) && (oldest == NULL || connection->heard_ms < oldest->heard_ms)) {
+            oldest = connection;
+        }
+    }
+    if (oldest != NULL) {
+        eg_connection_close(supervisor, oldest);
+    }
+    return oldest;
+}
+
+void eg_connection_accept(eg_supervisor *supervisor, uint32_t which)
 {
     eg_stub *stub = supervisor->stub;
+    eg_stub_connection *place = find_place(supervisor);
     struct sockaddr_storage from;
     socklen_t size = sizeof from;
-    size_t index = 0;
 
+    if (place == NULL) {
+        set_full(supervisor, which, true);
+        return;
+    }
     memset(&from, 0, sizeof from);
-    int accepted = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int accepted = accept4(stub->sockets[which], (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted < 0) {
+        /* Nobody any more; or no descriptor, and then it would be readable again at once. */
+        set_full(supervisor, which, errno != EAGAIN && errno != EINTR && errno != ECONNABORTED);
         return;
     }
     const eg_stub_client *client = eg_stub_find_client(stub, &from, true);
-    while (index < EG_CONNECTIONS && stub->connections[index].socket >= 0) {
-        index++;
-    }
-    if (client == NULL || index == EG_CONNECTIONS ||
-        eg_supervisor_watch(supervisor, accepted, EG_EVENT_STUB, EG_STUB_CONNECTION + (uint32_t)index, EPOLLIN) != 0) {
+    if (client == NULL || watch(supervisor, place, accepted) != 0) {
         close(accepted);
         return;
     }
-    stub->connections[index] =
-        (eg_stub_connection){.socket = accepted, .client = *client, .heard_ms = eg_now_ms()};
+    *place = (eg_stub_connection){.socket = accepted, .client = *client, .heard_ms = eg_now_ms()};
     stub->busy++;
 }
 
@@ -84,24 +139,43 @@ static void ask_next(eg_supervisor *supervisor, eg_stub_connection *connection)
     connection->asking = false;
 }
 
+/* Hear the client, or not while there is no room for what it says. */
+static void set_deaf(eg_supervisor *supervisor, eg_stub_connection *connection)
+{
+    bool deaf = connection->length == sizeof connection->bytes;
+
+    if (connection->socket < 0 || connection->deaf == deaf) {
+        return;
+    }
+    /* Out of the set, since one that hangs up is reported whatever was asked for. */
+    if ((deaf ? epoll_ctl(supervisor->epoll, EPOLL_CTL_DEL, connection->socket, NULL)
+              : watch(supervisor, connection, connection->socket)) != 0) {
+        eg_connection_close(supervisor, connection);
+        return;
+    }
+    connection->deaf = deaf;
+}
+
 void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connection)
 {
     connection->busy = false;
+    connection->answered = true;
+    connection->heard_ms = eg_now_ms();
     if (!connection->asking) {
         ask_next(supervisor, connection);
+        set_deaf(supervisor, connection);
+    }
+    if (!connection->busy) {
+        eg_connection_make_room(supervisor); /* for whoever waits: this one is idle now */
     }
 }
 
 void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection)
 {
-    if (connection->socket < 0) {
+    if (connection->socket < 0 || connection->deaf) {
         return;
     }
     size_t room = sizeof connection->bytes - connection->length;
-    if (room == 0) {
-        eg_connection_close(supervisor, connection); /* more at once than any resolver sends */
-        return;
-    }
     ssize_t more = recv(connection->socket, connection->bytes + connection->length, room, 0);
     if (more < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
@@ -113,4 +187,18 @@ void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connecti
     connection->heard_ms = eg_now_ms();
     connection->length += (size_t)more;
     ask_next(supervisor, connection);
+    set_deaf(supervisor, connection);
+}
+
+void eg_connection_tick(eg_supervisor *supervisor, int64_t now)
+{
+    eg_stub *stub = supervisor->stub;
+
+    for (size_t i = 0; stub->busy > 0 && i < EG_CONNECTIONS; i++) {
+        eg_stub_connection *connection = &stub->connections[i];
+        if (connection->socket >= 0 && now - connection->heard_ms > EG_IDLE_MS) {
+            eg_connection_close(supervisor, connection);
+        }
+    }
+    eg_connection_make_room(supervisor); /* one may have been silent for long enough meanwhile */
 }

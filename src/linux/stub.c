@@ -29,7 +29,7 @@ struct eg_stub *eg_stub_create(void)
 
 bool eg_stub_is_busy(const struct eg_stub *stub)
 {
-    return stub->busy > 0;
+    return stub->busy > 0 || stub->full[EG_STUB_TCP4] || stub->full[EG_STUB_TCP6];
 }
 
 static socklen_t loopback_of(int family, struct sockaddr_storage *out)
@@ -62,7 +62,7 @@ static int stub_socket(eg_supervisor *supervisor, int which)
         return -errno;
     }
     socklen_t length = loopback_of(family, &address);
-    if (bind(opened, (struct sockaddr *)&address, length) != 0 || (type == SOCK_STREAM && listen(opened, 64) != 0) ||
+    if (bind(opened, (struct sockaddr *)&address, length) != 0 || (type == SOCK_STREAM && listen(opened, SOMAXCONN) != 0) ||
         eg_supervisor_watch(supervisor, opened, EG_EVENT_STUB, (uint32_t)which, EPOLLIN) != 0) {
         int error = errno;
         close(opened);
@@ -239,14 +239,14 @@ void eg_stub_ready(eg_supervisor *supervisor, uint32_t index)
     } else if (index == EG_STUB_UDP4 || index == EG_STUB_UDP6) {
         read_datagram(supervisor, stub->sockets[index]);
     } else if (index < EG_STUB_SOCKETS) {
-        eg_connection_accept(supervisor, stub->sockets[index]);
+        eg_connection_accept(supervisor, index);
     }
 }
 
 void eg_stub_tick(eg_supervisor *supervisor)
 {
     eg_stub *stub = supervisor->stub;
-    int64_t now = stub->busy > 0 ? eg_now_ms() : 0;
+    int64_t now = eg_stub_is_busy(stub) ? eg_now_ms() : 0;
 
     for (size_t i = 0; stub->busy > 0 && i < EG_EXCHANGES; i++) {
         eg_exchange *exchange = &stub->exchanges[i];
@@ -258,10 +258,5 @@ void eg_stub_tick(eg_supervisor *supervisor)
             }
         }
     }
-    for (size_t i = 0; stub->busy > 0 && i < EG_CONNECTIONS; i++) {
-        eg_stub_connection *connection = &stub->connections[i];
-        if (connection->socket >= 0 && now - connection->heard_ms > EG_IDLE_MS) {
-            eg_connection_close(supervisor, connection);
-        }
-    }
+    eg_connection_tick(supervisor, now);
 }

@@ -6,8 +6,8 @@
 #include "linux/stub.h"
 
 #define EG_CLIENTS 1024    /* sockets that were redirected, the oldest goes */
-#define EG_CONNECTIONS 32  /* TCP clients at a time */
-#define EG_EXCHANGES 128   /* questions under way */
+#define EG_CONNECTIONS 128 /* TCP clients at a time; the others wait in the backlog */
+#define EG_EXCHANGES 256   /* questions under way */
 #define EG_LOOKS 64u        /* names that are looked up again */
 #define EG_LOOK_PORTS 64u
 #define EG_QUESTIONS 128   /* the same, on callers' own sockets */
@@ -15,6 +15,7 @@
 #define EG_EXCHANGE_MS 5000
 #define EG_LOOK_UP_MS 1500
 #define EG_IDLE_MS 30000
+#define EG_ASK_MS 1000     /* a client that has not asked by then gives its place to one that waits */
 
 /* Indexes of EG_EVENT_STUB. */
 enum { EG_STUB_UDP4, EG_STUB_UDP6, EG_STUB_TCP4, EG_STUB_TCP6, EG_STUB_SOCKETS };
@@ -34,6 +35,8 @@ typedef struct eg_stub_connection {
     int socket; /* -1: free */
     bool busy;  /* a question is under way; the next waits in `bytes` */
     bool asking; /* questions are being taken from `bytes` */
+    bool answered; /* at least once */
+    bool deaf;   /* `bytes` is full: not watched, so that what else was sent stays in the socket */
     eg_stub_client client;
     int64_t heard_ms;
     size_t length;
@@ -97,6 +100,7 @@ typedef struct eg_question {
 
 typedef struct eg_stub {
     int sockets[EG_STUB_SOCKETS];
+    bool full[EG_STUB_SOCKETS]; /* of a listener: it is not watched before there is a place */
     size_t busy; /* exchanges and connections in use */
     size_t next_client;
     eg_stub_client clients[EG_CLIENTS];
@@ -136,7 +140,12 @@ void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint
 
 /* The connection's question was answered: read on. */
 void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connection);
-void eg_connection_accept(eg_supervisor *supervisor, int listener);
+/* A client waits at the listener `which`. */
+void eg_connection_accept(eg_supervisor *supervisor, uint32_t which);
+
+/* A place may be free: those in the backlog are looked at again. */
+void eg_connection_make_room(eg_supervisor *supervisor);
+void eg_connection_tick(eg_supervisor *supervisor, int64_t now);
 void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection);
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection);
 

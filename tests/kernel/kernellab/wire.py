@@ -24,6 +24,7 @@ ALLOW = (
     "changing.test:443",
     "direct.test:443",
     "silent.test:8443",
+    "slow.test:8444",
     "metadata.test:443",
     "203.0.113.10:80",
 )

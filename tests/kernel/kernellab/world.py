@@ -12,6 +12,8 @@ import selectors
 import socket
 import struct
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 LISTED, EVIL = "203.0.113.10", "198.51.100.66"
@@ -24,10 +26,12 @@ NAMES = {
     "changing.test": [f"203.0.113.{number}" for number in range(192, 207)],  # one of them for each question
     "direct.test": ["203.0.113.207"],  # dialled without a lookup
     "silent.test": [],  # no answer at all
+    "slow.test": [LISTED],  # the answer comes late
 }
 CHANGING = itertools.cycle(NAMES["changing.test"])
 ALIASES = {"alias.test": "api.test"}
 A, CNAME, AAAA = 1, 5, 28
+LATE_S = 0.2
 UDPLITE = 136  # IANA's protocol numbers
 
 
@@ -65,6 +69,7 @@ class World:
     def __init__(self, log: Path) -> None:
         self.log = log.open("a", buffering=1)
         self.selector = selectors.DefaultSelector()
+        self.unread: dict[socket.socket, bytes] = {}
 
     def note(self, **event: object) -> None:
         self.log.write(json.dumps(event) + "\n")
@@ -108,15 +113,26 @@ class World:
             data = b""  # a client that was killed
         if not data:
             self.selector.unregister(connection)
+            self.unread.pop(connection, None)
             connection.close()
             return
-        while len(data) >= 2:
-            size = struct.unpack_from("!H", data)[0]
+        data = self.unread.pop(connection, b"") + data
+        while len(data) >= 2 and len(data) >= 2 + (size := struct.unpack_from("!H", data)[0]):
             name, response = answer(data[2 : 2 + size], udp=False)
             self.note(kind="dns", name=name, by="tcp")
-            with contextlib.suppress(OSError):
-                connection.sendall(struct.pack("!H", len(response)) + response)
+            self.reply(name, connection.sendall, struct.pack("!H", len(response)) + response)
             data = data[2 + size :]
+        self.unread[connection] = data
+
+    def reply(self, name: str, send: Callable[..., object], *what: object) -> None:
+        def now() -> None:
+            with contextlib.suppress(OSError):  # who asked has gone
+                send(*what)
+
+        if name != "slow.test":
+            now()
+        else:
+            threading.Timer(LATE_S, now).start()
 
     def receive(self, sink: socket.socket) -> None:
         data, sender = sink.recvfrom(65536)
@@ -129,7 +145,7 @@ class World:
                 return
             self.note(kind="dns", name=name, by="udp")
             if name != "silent.test":
-                sink.sendto(response, sender)
+                self.reply(name, sink.sendto, response, sender)
             return
         self.note(kind="udp", to=address, port=port, data=data[:40].decode("latin-1"))
 
