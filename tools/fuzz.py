@@ -27,13 +27,9 @@ OBJECTS = "fuzz_objects"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-pthread", "-g", "-O1", "-Isrc", "-Itests/fuzz", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 # Sources beside src/core, and flags. `syscall` is the target's, so that nothing is dialled.
-ALSO = {
-    "fuzz_notice": [
-        f"src/linux/{name}.c"
-        for name in ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive", "credentials")
-    ]
-}
-LINK = {"fuzz_notice": ["-Wl,--wrap=syscall"]}
+NOTICE = ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive", "credentials")
+ALSO = {"fuzz_notice": [f"src/linux/{name}.c" for name in NOTICE], "fuzz_connection": ["src/linux/connection.c"]}
+LINK = {"fuzz_notice": ["-Wl,--wrap=syscall"], "fuzz_connection": ["-Wl,--wrap=epoll_ctl"]}
 # Whatever one input needs longer than this for, or more memory, is a finding too.
 SECONDS_AN_INPUT = 10
 LARGEST_INPUT = 2048
