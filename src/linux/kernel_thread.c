@@ -4,7 +4,6 @@
 #include "linux/kernel_thread.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -23,6 +22,7 @@
 #include "core/unix_owner.h"
 #include "linux/call_filter.h"
 #include "linux/lender.h"
+#include "linux/rings.h"
 
 #define STACK_SIZE (512u * 1024)
 #define CHILDREN_JUDGED "judged"
@@ -116,20 +116,7 @@ void eg_kernel_explain(int error, char why[EG_WHY_SIZE])
 
 bool eg_kernel_has_io_uring(void)
 {
-    struct dirent *item;
-    char link[64];
-    bool found = false;
-
-    DIR *folder = opendir("/proc/self/fd");
-    while (folder != NULL && !found && (item = readdir(folder)) != NULL) {
-        ssize_t size = readlinkat(dirfd(folder), item->d_name, link, sizeof link - 1);
-        link[size < 0 ? 0 : size] = '\0';
-        found = strcmp(link, "anon_inode:[io_uring]") == 0;
-    }
-    if (folder != NULL) {
-        closedir(folder);
-    }
-    return found;
+    return eg_rings_find() > 0;
 }
 
 /* Is the memory of this process to be read by the usual call? */
@@ -340,8 +327,15 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
         return 0;
     }
     memset(&lender, 0, sizeof lender);
-    if (eg_kernel_has_io_uring()) {
-        snprintf(why, EG_WHY_SIZE, "an io_uring is open in this process already, and could dial past the filter");
+    int rings = eg_rings_find();
+    if (rings > 0) {
+        snprintf(why, EG_WHY_SIZE, "an io_uring of this process is open already, or lives on in memory that is mapped or "
+                                   "a thread of the kernel's, and could dial past the filter");
+        return -1;
+    }
+    if (rings < 0) {
+        snprintf(why, EG_WHY_SIZE, "/proc cannot be read (%s), so it is not known whether an io_uring is open that "
+                                   "could dial past the filter", strerror(-rings));
         return -1;
     }
     counts = counts != NULL ? counts : make_counts();

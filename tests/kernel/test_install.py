@@ -245,3 +245,91 @@ except egressguard.KernelLayerUnavailable as error: print(ring < 0 or "io_uring"
 else: print(ring < 0)
 """
     assert run(code) == "True\n"
+
+
+RING = """
+import ctypes, mmap, os, struct, subprocess, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+def ring(flags=0):
+    parameters = ctypes.create_string_buffer(120)
+    struct.pack_into("=IIIII", parameters, 0, 8, 8, flags, 0, 60_000)
+    opened = libc.syscall(425, 8, parameters)
+    if opened < 0: print("no io_uring here"); sys.exit()
+    return opened, struct.unpack("=30I", parameters.raw)
+def share(opened, size, offset): return libc.mmap(None, size, 3, 0x8001, opened, offset)
+"""
+GUARD = """
+import egressguard; egressguard.install(("10.9.9.9:443",))
+try: egressguard.install_kernel()
+except egressguard.KernelLayerUnavailable as error: print("io_uring" in str(error)); sys.exit()
+print("in force")
+"""
+DIAL = """
+import socket
+listener = socket.create_server(("127.0.0.1", 0)); s = socket.socket()
+opened, p = ring(2)  # IORING_SETUP_SQPOLL: the kernel looks for work by itself
+sq, cq = p[10:20], p[20:30]
+memory, entries = share(opened, max(sq[6] + 4 * p[0], cq[5] + 16 * p[1]), 0), share(opened, 64 * p[0], 0x10000000)
+word = lambda offset: ctypes.c_uint32.from_address(memory + offset)
+ctypes.memset(entries, 0, 64); word(sq[6]).value = 0; word(sq[1]).value = 1
+libc.syscall(426, opened, 1, 1, 3, None, 0)  # an operation that does nothing wakes it
+os.close(opened)
+{guard}
+address = ctypes.create_string_buffer(
+    struct.pack("=H", 2) + struct.pack("!H", listener.getsockname()[1]) + socket.inet_aton("127.0.0.1") + bytes(8))
+ctypes.memmove(entries + 64, struct.pack("=BBHiQQIIQ24x", 16, 0, 0, s.fileno(), 16, ctypes.addressof(address), 0, 0, 7), 64)
+word(sq[6] + 4).value = 1; word(sq[1]).value = 2
+listener.settimeout(10); listener.accept()
+print("arrived")
+"""
+LIVING = {
+    "mapped": "opened, _ = ring(); share(opened, 4096, 0); os.close(opened)",
+    "a thread of the kernel's, by another name": """
+opened, _ = ring(2)
+update = ctypes.create_string_buffer(struct.pack("=IIQ", 2**32 - 1, 0, opened))
+if libc.syscall(427, opened, 20, update, 1) == 1:  # IORING_REGISTER_RING_FDS: the thread holds it, without a descriptor
+    os.close(opened)
+for task in os.listdir("/proc/self/task"):
+    if task != str(os.getpid()): open(f"/proc/self/task/{task}/comm", "w").write("worker")
+""",
+    "in another thread's table": """
+opened, _ = ring()
+elsewhere = threading.Event()
+def keep():
+    libc.unshare(0x400)  # CLONE_FILES: a descriptor table of its own
+    elsewhere.set(); time.sleep(60)
+threading.Thread(target=keep, daemon=True).start()
+elsewhere.wait(); os.close(opened)
+""",
+}
+
+
+def test_a_ring_whose_descriptor_is_closed_dials_past_a_filter_and_is_a_loud_error() -> None:
+    told = run(RING + DIAL.format(guard=""))
+    assert told in ("arrived\n", "no io_uring here\n")
+    assert run(RING + DIAL.format(guard=GUARD)) == told.replace("arrived", "True")
+
+
+@pytest.mark.parametrize("how", LIVING)
+def test_a_ring_that_lives_on_is_a_loud_error(how: str) -> None:
+    assert run(RING + LIVING[how] + GUARD) in ("True\n", "no io_uring here\n")
+
+
+def test_many_threads_and_mappings_are_no_ring() -> None:
+    code = """
+import mmap, sys, threading, time
+kept = [mmap.mmap(-1, 4096) for _ in range(300)]
+for _ in range(100): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+"""
+    assert run(f"{code}{GUARD}sys.stdout.flush(); import os; os._exit(0)") == "in force\n"
+
+
+def test_without_proc_it_is_a_loud_error() -> None:
+    code = f"import ctypes, sys\nctypes.CDLL(None).umount2(b'/proc', 2)\n{GUARD}"
+    command = ["unshare", "--mount", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("no mount namespace: unshare needs root")
+    assert done.stdout == "True\n", done
