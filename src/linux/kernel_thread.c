@@ -30,6 +30,13 @@
 
 /* Process-wide, like the filter: what is in force stays so until the process ends. */
 static _Atomic bool active;
+/* Shared with forked children, so that a child's posture tells what the supervisor counts, and
+ * whether it lives. */
+static struct shared {
+    eg_kernel_counts counts;
+    pthread_mutex_t served; /* the supervisor's thread holds it as long as it lives */
+    _Atomic bool ended;
+} *shared;
 static eg_kernel_counts *counts;
 static eg_lender lender;
 static char children[96] = "not judged";
@@ -50,6 +57,21 @@ typedef struct start_up {
 bool eg_kernel_is_active(void)
 {
     return atomic_load(&active);
+}
+
+/* The kernel marks a robust mutex whose owner has ended, in whatever process that was. */
+bool eg_kernel_is_served(void)
+{
+    int error = eg_kernel_is_active() ? pthread_mutex_trylock(&shared->served) : 0;
+
+    if (error == EOWNERDEAD) {
+        atomic_store(&shared->ended, true);
+        pthread_mutex_consistent(&shared->served); /* from now on anybody can have it for a moment */
+    }
+    if (eg_kernel_is_active() && error != EBUSY) {
+        pthread_mutex_unlock(&shared->served);
+    }
+    return error == EBUSY && !atomic_load(&shared->ended);
 }
 
 const eg_kernel_counts *eg_kernel_counts_get(void)
@@ -225,6 +247,7 @@ static int put_in_force(start_up *start)
     }
     supervisor->listener = supervisor->targets.listener = listener;
     eg_kernel_speed_up(supervisor->exempt, listener);
+    pthread_mutex_lock(&shared->served);
     atomic_store(&active, true);
     eg_unix_owner_filtered(&supervisor->state->installer);
     return 0;
@@ -285,12 +308,22 @@ static eg_exempt *make_secret(void)
     return exempt;
 }
 
-/* Shared with forked children, so that a child's posture counts what the supervisor counts. */
 static eg_kernel_counts *make_counts(void)
 {
-    void *page = mmap(NULL, sizeof(eg_kernel_counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutexattr_t kind;
+
+    if (page == MAP_FAILED) {
+        return NULL;
+    }
+    pthread_mutexattr_init(&kind);
+    pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&page->served, &kind);
+    pthread_mutexattr_destroy(&kind);
+    shared = page;
     /* cppcheck-suppress memleak ; the caller keeps it for the life of the process */
-    return page == MAP_FAILED ? NULL : page;
+    return &page->counts;
 }
 
 /* One call for real, through the filter, the thread and the core: its errno, 0 for none. */
@@ -324,7 +357,8 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
     eg_exempt *exempt = NULL;
 
     if (eg_kernel_is_active()) {
-        return 0;
+        snprintf(why, EG_WHY_SIZE, "it is in force, and its supervisor has ended: each judged call gives ENOSYS");
+        return eg_kernel_is_served() ? 0 : -1;
     }
     memset(&lender, 0, sizeof lender);
     int rings = eg_rings_find();

@@ -14,6 +14,9 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE]);
 /* Is it in force in this process, or was it in the process that this one was forked from? */
 bool eg_kernel_is_active(void);
 
+/* Does its supervisor live? Where it does not, each judged call gives ENOSYS. */
+bool eg_kernel_is_served(void);
+
 const eg_kernel_counts *eg_kernel_counts_get(void);
 
 /* Sleep until the journal may have a refusal of this layer with a number above `seen`; the

@@ -35,7 +35,7 @@ eg_supervisor *eg_supervisor_create(eg_state *state, eg_exempt *exempt, eg_kerne
     supervisor->state = state;
     supervisor->exempt = exempt;
     supervisor->counts = counts;
-    supervisor->listener = supervisor->epoll = -1;
+    supervisor->listener = supervisor->epoll = supervisor->both = -1;
     eg_targets_init(&supervisor->targets, exempt);
     supervisor->stub = eg_stub_create();
     if (supervisor->stub == NULL) {
@@ -60,7 +60,8 @@ int eg_supervisor_prepare(eg_supervisor *supervisor)
         close(one);
     }
     supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
-    return supervisor->epoll < 0 ? -errno : 0;
+    supervisor->both = supervisor->epoll < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    return supervisor->both < 0 ? -errno : 0;
 }
 
 int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind, uint32_t index, uint32_t events)
@@ -137,8 +138,34 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
         struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
                                   {.fd = supervisor->epoll, .events = POLLIN}};
         uint64_t news = atomic_load(&supervisor->counts->last) - supervisor->told;
+/* poll refuses more descriptors than RLIMIT_NOFILE has room for, and a process may set that to
+ * 0 for a moment or for good ("no new descriptors"). epoll does not ask; it is slower. */
+static int wait_by_epoll(const eg_supervisor *supervisor, struct pollfd ready[2], int timeout)
+{
+    struct epoll_event event = {.events = EPOLLIN}, events[2];
+
+    for (uint32_t i = 0; i < 2; i++) {
+        event.data.u32 = i;
+        if (epoll_ctl(supervisor->both, EPOLL_CTL_ADD, ready[i].fd, &event) != 0 && errno != EEXIST) {
+            poll(NULL, 0, EG_TICK_MS); /* the kernel has no memory just now */
+            return 0;
+        }
+    }
+    int count = epoll_wait(supervisor->both, events, 2, timeout);
+    for (int i = 0; i < count; i++) {
+        ready[events[i].data.u32].revents = (short)events[i].events; /* the same bits */
+    }
+    return count;
+}
+
+static int wait_for_either(const eg_supervisor *supervisor, struct pollfd ready[2], int timeout)
+{
+    int count = poll(ready, 2, timeout);
+    return count >= 0 || (errno != EINVAL && errno != ENOMEM) ? count : wait_by_epoll(supervisor, ready, timeout);
+}
+
         int timeout = news != 0 ? TELL_MS : timeout_of(supervisor);
-        int count = poll(ready, 2, timeout);
+        int count = wait_for_either(supervisor, ready, timeout);
         if (count < 0 && errno != EINTR) {
             break;
         }

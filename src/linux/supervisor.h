@@ -75,6 +75,7 @@ typedef struct eg_supervisor {
     void *context;
     uint64_t told;                                                    /* the last that it was called for */
     uint64_t network; /* the namespace that it dials from, as SO_NETNS_COOKIE; 0 where the kernel does not tell */
+    int both; /* an epoll set of the listener and `epoll`, for when poll will not have them */
     int64_t hosts_again_ms;
     size_t held_count;
     eg_targets targets;

@@ -49,7 +49,8 @@ PyObject *eg_kernel_posture(PyObject *module, PyObject *unused)
     PyObject *dict = counts_dict(eg_kernel_counts_get());
     PyObject *children = dict == NULL ? NULL : PyUnicode_FromString(eg_kernel_children());
     if (children == NULL || PyDict_SetItemString(dict, "children", children) < 0 ||
-        PyDict_SetItemString(dict, "active", eg_kernel_is_active() ? Py_True : Py_False) < 0) {
+        PyDict_SetItemString(dict, "active", eg_kernel_is_active() ? Py_True : Py_False) < 0 ||
+        PyDict_SetItemString(dict, "served", eg_kernel_is_served() ? Py_True : Py_False) < 0) {
         Py_CLEAR(dict);
     }
     Py_XDECREF(children);
@@ -136,7 +137,7 @@ PyObject *eg_kernel_install(PyObject *module, PyObject *unused)
 PyObject *eg_kernel_posture(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
-    return Py_BuildValue("{sO}", "active", Py_False);
+    return Py_BuildValue("{sOsO}", "active", Py_False, "served", Py_False);
 }
 
 PyObject *eg_kernel_run(PyObject *module, PyObject *args)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kernellab.wire import EVIL, Wire
+from kernellab.wire import EVIL, LISTED, Wire
 
 from conftest import under_run
 
@@ -137,3 +137,53 @@ def test_signals_are_forwarded(number: int) -> None:
 @pytest.mark.usefixtures("kernel_layer")
 def test_signal_that_ends_the_command() -> None:
     assert signalled(signal.SIGTERM, ["bash", "-c", "echo ready; sleep 30 & wait"]) == 128 + 15
+
+
+LIMITED = """
+import ctypes, errno, os, resource, socket, struct, time
+{before}
+libc = ctypes.CDLL(None, use_errno=True)
+address = struct.pack("=H", 2) + struct.pack("!H", 80) + socket.inet_aton("{listed}") + bytes(8)
+def dial(s):
+    return "through" if libc.connect(s.fileno(), address, 16) == 0 else errno.errorcode[ctypes.get_errno()]
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+ready = socket.socket()
+for limit in (0, 1):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    time.sleep(0.1)
+    print(dial(ready))
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(dial(ready), dial(socket.socket()){after})
+"""
+BEFORE = f"import egressguard; egressguard.install(('{LISTED}:80',)); egressguard.install_kernel()"
+
+
+def test_a_limit_of_no_descriptors_does_not_end_the_supervisor(wire: Wire) -> None:
+    """poll(2) gives EINVAL for two descriptors then. Meanwhile a dial takes a descriptor of the supervisor's own."""
+    done = wire.run([sys.executable, "-c", LIMITED.format(before="", after="", listed=LISTED)])
+    assert done.stdout == "through\nEISCONN\nEISCONN through\n", done
+    after = ", egressguard.posture()['kernel']['served']"
+    done = wire.run([sys.executable, "-c", LIMITED.format(before=BEFORE, after=after, listed=LISTED)])
+    assert done.stdout == "EMFILE\nEMFILE\nthrough through True\n", done
+
+
+LEFT_BEHIND = """
+import egressguard, os, sys, time
+egressguard.install(); egressguard.install_kernel()
+if os.fork() == 0:
+    def told(): return [egressguard.posture()["kernel"][key] for key in ("active", "served")]
+    parent, first = os.getppid(), told()
+    while os.getppid() == parent: time.sleep(0.01)
+    time.sleep(0.1)
+    try: egressguard.install_kernel()
+    except egressguard.KernelLayerUnavailable as error: print(first, told(), told(), "ended" in str(error), flush=True)
+    os._exit(0)
+time.sleep(0.5)
+os._exit(0)
+"""
+
+
+@pytest.mark.usefixtures("kernel_layer")
+def test_the_posture_tells_whether_the_supervisor_lives() -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "[True, True] [True, False] [True, False] True\n", done
