@@ -13,11 +13,13 @@
 #include "linux/stub.h"
 
 /* One connect that does not wait: 0 / -errno. O_NONBLOCK belongs to the open socket, which
- * the caller shares, so it is put back at once. */
+ * the caller shares, so it is put back at once; and left alone where the kernel never waits:
+ * a datagram socket only notes the address (udp(7); unix_dgram_connect in net/unix/af_unix.c
+ * finds the peer and waits for no queue). */
 static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *facts, int socket, const void *address,
                        socklen_t length)
 {
-    bool blocking = (facts->flags & O_NONBLOCK) == 0;
+    bool blocking = (facts->flags & O_NONBLOCK) == 0 && facts->type != SOCK_DGRAM;
 
     if (blocking && fcntl(socket, F_SETFL, facts->flags | O_NONBLOCK) != 0) {
         return -errno;
