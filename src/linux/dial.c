@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "linux/hold.h"
 #include "linux/judge.h"
 #include "linux/look_again.h"
 #include "linux/stub.h"
@@ -40,7 +41,7 @@ static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *f
 static eg_outcome conclude(eg_work *work, const eg_socket_facts *facts, int error)
 {
     if (facts->blocking && facts->family == AF_UNIX && error == -EAGAIN) {
-        work->by_timer = true; /* a full backlog: nothing that poll could tell */
+        eg_hold_try_later(work); /* a full backlog: nothing that poll could tell */
         return eg_wait();
     }
     if (facts->blocking && (error == -EINPROGRESS || (error == -EALREADY && facts->type == SOCK_STREAM))) {
@@ -84,6 +85,11 @@ static eg_outcome dial_unix(eg_supervisor *supervisor, eg_work *work, const eg_s
 {
     eg_unix_way way;
     eg_outcome outcome;
+
+    if (eg_judge_must_rest(supervisor, dial->endpoint)) {
+        eg_hold_try_later(work);
+        return eg_wait();
+    }
     int error = eg_unix_way_find(supervisor, dial->endpoint, work, &way);
 
     if (error == -EACCES) {
@@ -99,6 +105,9 @@ static eg_outcome dial_unix(eg_supervisor *supervisor, eg_work *work, const eg_s
         outcome = eg_failure(EINTR);
     } else {
         outcome = conclude(work, facts, connect_now(supervisor, facts, work->socket, &way.address, way.length));
+    }
+    if (outcome.waits) {
+        eg_unix_way_keep(supervisor, work, &way);
     }
     if (way.path_descriptor >= 0) {
         close(way.path_descriptor);
@@ -179,8 +188,8 @@ static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
     return dial_judged(supervisor, work, &facts, &dial);
 }
 
-/* What is under way has ended, or a signal or the time limit came first. The address is the
- * copy that was judged; a socket under way would ignore any other. */
+/* What is under way has ended, or a full backlog may have room. The address is the copy that
+ * was judged, or leads to the file that was; an abstract name can change hands, and starts anew. */
 static eg_outcome finish(eg_supervisor *supervisor, eg_work *work)
 {
     eg_socket_facts facts;
@@ -193,8 +202,28 @@ static eg_outcome finish(eg_supervisor *supervisor, eg_work *work)
     return conclude(work, &facts, connect_now(supervisor, &facts, work->socket, &work->address, work->address_length));
 }
 
+void eg_unix_way_keep(eg_supervisor *supervisor, eg_work *work, eg_unix_way *way)
+{
+    if (way->path_descriptor >= 0 && supervisor->kept_paths < EG_KEPT_PATHS_MAX) {
+        supervisor->kept_paths++;
+        work->path = way->path_descriptor;
+        work->address = way->address;
+        work->address_length = way->length;
+        way->path_descriptor = -1;
+    }
+}
+
+void eg_unix_way_drop(eg_supervisor *supervisor, eg_work *work)
+{
+    if (work->path >= 0) {
+        supervisor->kept_paths--;
+        close(work->path);
+        work->path = -1;
+    }
+}
+
 eg_outcome eg_dial_run(eg_supervisor *supervisor, eg_work *work)
 {
     work->by_timer = false;
-    return work->started ? finish(supervisor, work) : start(supervisor, work);
+    return work->started || work->path >= 0 ? finish(supervisor, work) : start(supervisor, work);
 }

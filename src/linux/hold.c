@@ -13,7 +13,9 @@
 #include "linux/receive.h"
 #include "linux/send.h"
 
-#define STATUS_READS_MAX 64 /* a tick: reading /proc for a thousand callers would stall the rest */
+/* Of a tick: a thousand held calls must not stall the rest, who wait until it ends. */
+#define STATUS_READS_MAX 64
+#define TICK_US 2000
 
 static void answer(const eg_supervisor *supervisor, uint64_t id, eg_outcome outcome)
 {
@@ -52,6 +54,7 @@ static void release(eg_supervisor *supervisor, eg_work *work)
         close(work->socket);
         work->socket = -1;
     }
+    eg_unix_way_drop(supervisor, work);
     if (work->in_use) {
         work->in_use = false;
         supervisor->held_count--;
@@ -107,7 +110,7 @@ static void hold(eg_supervisor *supervisor, eg_work *work)
     work->watched = events_of(work);
     supervisor->held[index] = *work;
     supervisor->held_count++;
-    work->socket = -1;
+    work->socket = work->path = -1;
     work->question = 0;
     if (eg_supervisor_watch(supervisor, supervisor->held[index].socket, EG_EVENT_HELD, (uint32_t)index,
                             supervisor->held[index].watched) != 0) {
@@ -170,6 +173,14 @@ void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
     atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
 }
 
+void eg_hold_try_later(eg_work *work)
+{
+    work->by_timer = true;
+    work->pause_ms = work->pause_ms == 0 ? EG_RETRY_MS : work->pause_ms * 2;
+    work->pause_ms = work->pause_ms > EG_RETRY_MAX_MS ? EG_RETRY_MAX_MS : work->pause_ms;
+    work->again_ms = eg_now_ms() + work->pause_ms;
+}
+
 void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)
 {
     eg_work *work = &supervisor->held[index % EG_HELD_MAX];
@@ -206,19 +217,22 @@ static void tick_one(eg_supervisor *supervisor, eg_work *work, int64_t now, int 
         }
     } else if (work->deadline_ms != 0 && now >= work->deadline_ms) {
         end_early(supervisor, work, EAGAIN);
-    } else if (work->by_timer) {
+    } else if (work->by_timer && now >= work->again_ms) {
         run_to_answer(supervisor, work);
+        supervisor->moving = supervisor->moving || !work->in_use;
     }
 }
 
 void eg_hold_tick(eg_supervisor *supervisor)
 {
-    static size_t first; /* where the next tick starts to read /proc; one supervisor a process */
-    int64_t now = eg_now_ms();
+    static size_t first; /* where the next tick starts; one supervisor a process */
+    int64_t started = eg_now_us(), now = started / 1000;
     int reads = STATUS_READS_MAX;
     size_t seen = 0, total = supervisor->held_count, start = first;
 
-    for (size_t i = 0; i < EG_HELD_MAX && seen < total; i++) {
+    supervisor->moving = false;
+    /* Out of time, the next tick goes on behind the last caller whose signals were looked for. */
+    for (size_t i = 0; i < EG_HELD_MAX && seen < total && eg_now_us() - started < TICK_US; i++) {
         size_t index = (start + i) % EG_HELD_MAX;
         eg_work *work = &supervisor->held[index];
         if (work->in_use) {

@@ -13,6 +13,9 @@ void eg_hold_ready(eg_supervisor *supervisor, uint32_t index);
 /* The lookup that the held call `id` waited for has ended. */
 void eg_hold_resume(eg_supervisor *supervisor, uint64_t id);
 
+/* Poll cannot tell when to try the call again: soon, and the longer it waits the more rarely. */
+void eg_hold_try_later(eg_work *work);
+
 /* Time passed: signals, time limits, callers that are gone, what only time can tell. */
 void eg_hold_tick(eg_supervisor *supervisor);
 

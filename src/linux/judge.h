@@ -18,6 +18,10 @@ int eg_socket_facts_read(int socket, eg_socket_facts *out);
 /* Ask the core. The thread's loopback flag is looked up only where it could matter. */
 eg_reason eg_judge_dial(eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial);
 
+/* Did looking for the owners of UNIX addresses take so long that others come first? A call
+ * that finds it so is tried later. */
+bool eg_judge_must_rest(const eg_supervisor *supervisor, const eg_endpoint *endpoint);
+
 /* Put a refusal in the journal, and return EACCES for the caller. */
 eg_outcome eg_judge_refuse(eg_supervisor *supervisor, const eg_work *work, eg_route route, eg_reason reason,
                            const eg_endpoint *endpoint);

@@ -87,7 +87,7 @@ void eg_notice_read(const struct seccomp_notif *heard, eg_notice *notice, eg_wor
     work->id = heard->id;
     work->tid = (int32_t)heard->pid;
     work->number = heard->data.nr;
-    work->socket = -1;
+    work->socket = work->path = -1;
     for (size_t i = 0; i < 6; i++) {
         work->arguments[i] = heard->data.args[i];
     }

@@ -10,6 +10,7 @@
 
 #include "core/dns.h"
 #include "linux/dial.h"
+#include "linux/hold.h"
 #include "linux/question.h"
 #include "linux/stub.h"
 
@@ -136,6 +137,11 @@ static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_s
     if (local->endpoint.family != AF_UNIX) {
         return eg_judge_dial(supervisor, work, &dial);
     }
+    if (work->path >= 0) { /* it waited for room with the file that was judged */
+        local->name = work->address;
+        local->name_length = work->address_length;
+        return EG_ALLOWED;
+    }
     work->address = local->name;
     work->address_length = local->name_length;
     *error = eg_unix_way_find(supervisor, &local->endpoint, work, &local->way);
@@ -173,7 +179,9 @@ static eg_outcome conclude(eg_supervisor *supervisor, eg_work *work, const eg_so
     int error = sent < 0 ? errno : 0;
 
     if (error == EAGAIN && may_wait) {
-        work->by_timer = facts->family == AF_UNIX && facts->type != SOCK_STREAM; /* the peer's queue is full */
+        if (facts->family == AF_UNIX && facts->type != SOCK_STREAM) {
+            eg_hold_try_later(work); /* the peer's queue is full */
+        }
         return eg_wait();
     }
     if (error != 0) {
@@ -266,6 +274,11 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
     if (facts.kind == EG_SOCKET_TCP && (remote->flags & EG_MSG_FASTOPEN) == 0) {
         local.name_length = 0; /* the kernel does not look at it either: what is connected was judged */
     }
+    if (local.name_length > 0 && local.endpoint.family == AF_UNIX && work->path < 0 &&
+        eg_judge_must_rest(supervisor, &local.endpoint)) {
+        eg_hold_try_later(work);
+        return eg_wait();
+    }
     if (local.name_length > 0) {
         local.more_to_come = (remote->flags & MSG_MORE) != 0 || is_corked(work->socket, &facts);
         reason = judge_name(supervisor, work, &facts, &local, &error);
@@ -284,6 +297,11 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
             eg_question_sent(supervisor, work, &local.endpoint, supervisor->payload, local.payload_length)) {
             outcome = eg_wait();
         }
+    }
+    if (outcome.waits) {
+        eg_unix_way_keep(supervisor, work, &local.way);
+    } else {
+        eg_unix_way_drop(supervisor, work); /* the next message of sendmmsg has a destination of its own */
     }
     if (local.way.path_descriptor >= 0) {
         close(local.way.path_descriptor);

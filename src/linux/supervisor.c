@@ -17,11 +17,16 @@
 
 #define TELL_MS 1
 
-int64_t eg_now_ms(void)
+int64_t eg_now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t eg_now_ms(void)
+{
+    return eg_now_us() / 1000;
 }
 
 eg_supervisor *eg_supervisor_create(eg_state *state, eg_exempt *exempt, eg_kernel_counts *counts)
@@ -125,19 +130,14 @@ static void dispatch(eg_supervisor *supervisor)
 static int timeout_of(const eg_supervisor *supervisor)
 {
     if (supervisor->held_count > 0) {
+        if (supervisor->moving) {
+            return EG_MOVING_MS;
+        }
         return supervisor->held_count < 32 ? EG_RETRY_MS : EG_TICK_MS;
     }
     return eg_stub_is_busy(supervisor->stub) ? EG_TICK_MS * 5 : -1;
 }
 
-void eg_supervisor_serve(eg_supervisor *supervisor)
-{
-    int64_t ticked = eg_now_ms(), told_ms = ticked;
-
-    while (!supervisor->stop) {
-        struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
-                                  {.fd = supervisor->epoll, .events = POLLIN}};
-        uint64_t news = atomic_load(&supervisor->counts->last) - supervisor->told;
 /* poll refuses more descriptors than RLIMIT_NOFILE has room for, and a process may set that to
  * 0 for a moment or for good ("no new descriptors"). epoll does not ask; it is slower. */
 static int wait_by_epoll(const eg_supervisor *supervisor, struct pollfd ready[2], int timeout)
@@ -164,6 +164,14 @@ static int wait_for_either(const eg_supervisor *supervisor, struct pollfd ready[
     return count >= 0 || (errno != EINVAL && errno != ENOMEM) ? count : wait_by_epoll(supervisor, ready, timeout);
 }
 
+void eg_supervisor_serve(eg_supervisor *supervisor)
+{
+    int64_t ticked = eg_now_ms(), told_ms = ticked;
+
+    while (!supervisor->stop) {
+        struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
+                                  {.fd = supervisor->epoll, .events = POLLIN}};
+        uint64_t news = atomic_load(&supervisor->counts->last) - supervisor->told;
         int timeout = news != 0 ? TELL_MS : timeout_of(supervisor);
         int count = wait_for_either(supervisor, ready, timeout);
         if (count < 0 && errno != EINTR) {

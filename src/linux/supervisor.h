@@ -10,8 +10,11 @@
 #include "linux/target.h"
 
 #define EG_HELD_MAX 1024
+#define EG_KEPT_PATHS_MAX 256   /* of the held calls, whose sockets take a descriptor each as well */
 #define EG_TICK_MS 20           /* how soon a held caller's signal is noticed */
-#define EG_RETRY_MS 5           /* how often to try what poll cannot wait for */
+#define EG_RETRY_MS 5           /* how soon to try again what poll cannot wait for */
+#define EG_MOVING_MS 1          /* while one of them gets through: the next may as well */
+#define EG_RETRY_MAX_MS 50      /* and how rarely, where it waits for long */
 #define EG_PAYLOAD_MAX 1048576  /* of one message; a stream goes on in pieces */
 #define EG_CONTROL_MAX 16384
 
@@ -42,10 +45,13 @@ typedef struct eg_work {
     int32_t tid;
     int number;
     int socket;             /* our duplicate, -1 before it is had */
+    int path;               /* of a UNIX path: the judged file, open, which `address` leads to; -1 for none */
     socklen_t address_length;
     bool in_use;
     bool started;           /* connect: under way in the kernel */
     bool by_timer;          /* poll cannot tell when to try again */
+    int pause_ms;           /* the last one between two tries */
+    int64_t again_ms;       /* when to try again; 0 for each tick */
     bool asked;             /* its DNS question was looked up for the grants */
     uint16_t question;      /* of stub->questions, from 1: its DNS question is under way; 0 for none */
     uint32_t watched;       /* of a held call: the events that its socket is watched for */
@@ -68,6 +74,7 @@ typedef struct eg_supervisor {
     eg_kernel_counts *counts;
     int listener;
     int epoll;
+    int both; /* an epoll set of the listener and `epoll`, for when poll will not have them */
     bool capability; /* the flag of the state's table of threads counts: in the same process only */
     bool stop;
     void (*on_refusal)(void *context, const eg_violation *violation); /* NULL, or called after the answer */
@@ -75,9 +82,11 @@ typedef struct eg_supervisor {
     void *context;
     uint64_t told;                                                    /* the last that it was called for */
     uint64_t network; /* the namespace that it dials from, as SO_NETNS_COOKIE; 0 where the kernel does not tell */
-    int both; /* an epoll set of the listener and `epoll`, for when poll will not have them */
     int64_t hosts_again_ms;
+    int64_t owners_again_ms; /* when the next owner of a UNIX address may be looked for (judge.c) */
     size_t held_count;
+    size_t kept_paths;
+    bool moving; /* in the last tick a call got through that poll could not wait for */
     eg_targets targets;
     struct eg_stub *stub;
     eg_work held[EG_HELD_MAX];
@@ -101,6 +110,7 @@ int eg_supervisor_watch(eg_supervisor *supervisor, int descriptor, uint32_t kind
 void eg_supervisor_serve(eg_supervisor *supervisor);
 
 int64_t eg_now_ms(void);
+int64_t eg_now_us(void);
 
 /* The network namespace of a socket, as SO_NETNS_COOKIE; 0 where that is not told. */
 uint64_t eg_network_of(int socket);

@@ -155,6 +155,11 @@ uint64_t eg_network_of(int socket)
     return 1;
 }
 
+int64_t eg_now_us(void)
+{
+    return eg_now_ms() * 1000;
+}
+
 int64_t eg_now_ms(void)
 {
     return 1000;

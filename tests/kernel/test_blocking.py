@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from kernellab.wire import LISTED, SILENT, Wire
@@ -179,3 +183,148 @@ print(len(failed), failed[:1])
     done = wire.run(guarded([sys.executable, "-c", code]))
     assert done.stdout == "0 []\n", done
     wire.events()
+
+
+PROBE = """
+import socket, sys, time
+took = []
+for _ in range(40):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        started = time.monotonic(); s.connect((sys.argv[1], 80)); took.append(time.monotonic() - started)
+took.sort(); print(took[20] < 0.02, took[-1] < 0.5, took)
+"""
+FULL = f"""
+import socket, subprocess, sys, threading, time
+path, listed, kind = sys.argv[1], sys.argv[2], getattr(socket, sys.argv[3])
+peer = socket.socket(socket.AF_UNIX, kind); peer.bind(path); done = []
+if kind == socket.SOCK_STREAM: peer.listen(0)
+def dial():
+    with socket.socket(socket.AF_UNIX, kind) as s:
+        if kind == socket.SOCK_STREAM: s.connect(path)
+        else: s.sendto(b"x", path)
+        done.append(1)
+threads = [threading.Thread(target=dial) for _ in range(500)]
+for thread in threads: thread.start()
+time.sleep(5)  # each was judged once
+print(len(done) < 50, subprocess.run([sys.executable, "-c", {PROBE!r}, listed], capture_output=True, text=True).stdout)
+def drain():
+    while True: peer.accept() if kind == socket.SOCK_STREAM else peer.recv(9)
+threading.Thread(target=drain, daemon=True).start()
+started = time.monotonic()
+for thread in threads: thread.join()
+print(len(done), time.monotonic() - started < 5)
+"""
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_full_unix_backlog_stalls_nobody_else(wire: Wire, guarded: Guarded, tmp_path: Path, kind: str) -> None:
+    command = [sys.executable, "-c", FULL]
+    for number, way in enumerate((command, guarded(command))):
+        done = wire.run([*way, str(tmp_path / f"full{number}"), LISTED, kind], timeout=60)
+        assert done.stdout.startswith("True True True"), done
+        assert done.stdout.endswith("500 True\n"), done
+
+
+EXCHANGED = """
+import socket, sys, threading, time
+path = sys.argv[1]
+full = socket.socket(socket.AF_UNIX); full.bind(path); full.listen(0)
+first = socket.socket(socket.AF_UNIX); first.connect(path)
+def dial():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        print(s.recv(9).decode(), flush=True)
+thread = threading.Thread(target=dial); thread.start()
+time.sleep(0.3); print("waits", flush=True)
+sys.stdin.readline()
+def accept():
+    while True: full.accept()[0].sendall(b"own")
+threading.Thread(target=accept, daemon=True).start()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("is_guarded", [False, True])
+def test_a_path_that_is_exchanged_while_a_dial_waits_is_not_dialled(
+    wire: Wire, guarded: Guarded, tmp_path: Path, is_guarded: bool
+) -> None:
+    """The kernel looks the path up again when there is room. The guard stays with the file that it judged."""
+    path, other = tmp_path / "own", tmp_path / "foreign"
+    command = [sys.executable, "-c", EXCHANGED, str(path)]
+    with socket.socket(socket.AF_UNIX) as foreign:
+        foreign.bind(str(other))
+        foreign.listen()
+        process = subprocess.Popen(
+            wire.command(guarded(command) if is_guarded else command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        os.rename(other, path)
+        if not is_guarded:
+            foreign.settimeout(10)
+            process.stdin.write("\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+            with foreign.accept()[0] as accepted:
+                accepted.sendall(b"foreign")
+        output, _ = process.communicate("\n", timeout=20)
+    assert output == ("own\n" if is_guarded else "foreign\n")
+
+
+HOG = f"""
+import os, resource, socket, subprocess, sys, time
+name = sys.argv[1].replace("@", "\\0")
+if (hog := os.fork()) == 0:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20_000, 20_000))
+    for _ in range(19_000): os.dup(2)
+    print("ready", flush=True)
+    while True:
+        with socket.socket(socket.AF_UNIX) as s: s.connect_ex(name)
+time.sleep(1)
+code = {PROBE!r}.replace("40", "200").replace("took[20] < 0.02", "took[100] < 0.02").replace("took, ", "")
+print(subprocess.run([sys.executable, "-c", code, sys.argv[2]], capture_output=True, text=True).stdout)
+os.kill(hog, 9)
+"""
+
+
+def test_a_search_for_owners_that_takes_long_leaves_time_for_others(wire: Wire, guarded: Guarded) -> None:
+    """A foreign listener, asked for again and again by a process with many descriptors: /proc is read for each."""
+    name = f"@foreign{os.getpid()}"
+    serve = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1].replace('@', chr(0))); s.listen(); print(1, flush=True); input()"
+    foreign = subprocess.Popen(
+        wire.command([sys.executable, "-c", serve, name]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert foreign.stdout is not None
+    assert foreign.stdout.readline() == "1\n"
+    done = wire.run(guarded([sys.executable, "-c", HOG, name, LISTED]), timeout=60)
+    foreign.communicate("\n")
+    assert done.stdout.startswith("ready\nTrue True"), done
+
+
+FLICKER = """
+import fcntl, os, socket, sys, threading, time
+if sys.argv[1] == "AF_INET":
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); to = (sys.argv[3], 80)
+else:
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); to = sys.argv[2]; peer.bind(to)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sys.setswitchinterval(1e-5)
+stop, seen = [], []
+def look():
+    while not stop: seen.append(fcntl.fcntl(s.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK)
+thread = threading.Thread(target=look); thread.start()
+end = time.monotonic() + 3
+while time.monotonic() < end: s.connect(to)
+stop.append(1); thread.join()
+print(sum(map(bool, seen)), len(seen) > 1000)
+"""
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_UNIX"])
+def test_a_datagram_socket_never_becomes_non_blocking(
+    wire: Wire, guarded: Guarded, tmp_path: Path, family: str
+) -> None:
+    done = wire.run(guarded([sys.executable, "-c", FLICKER, family, str(tmp_path / "peer"), LISTED]))
+    assert done.stdout == "0 True\n", done
