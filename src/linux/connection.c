@@ -12,24 +12,6 @@ static int watch(eg_supervisor *supervisor, const eg_stub_connection *connection
                                EG_STUB_CONNECTION + (uint32_t)(connection - supervisor->stub->connections), EPOLLIN);
 }
 
-/* Watch a listener, or leave its backlog alone: events that nobody serves would spin. */
-static void set_full(eg_supervisor *supervisor, uint32_t which, bool full)
-{
-    eg_stub *stub = supervisor->stub;
-    struct epoll_event event = {.events = full ? 0 : EPOLLIN};
-
-    event.data.u64 = (uint64_t)EG_EVENT_STUB << 32 | which;
-    if (stub->full[which] != full && epoll_ctl(supervisor->epoll, EPOLL_CTL_MOD, stub->sockets[which], &event) == 0) {
-        stub->full[which] = full;
-    }
-}
-
-void eg_connection_make_room(eg_supervisor *supervisor)
-{
-    set_full(supervisor, EG_STUB_TCP4, false);
-    set_full(supervisor, EG_STUB_TCP6, false);
-}
-
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection)
 {
     eg_stub *stub = supervisor->stub;
@@ -45,7 +27,7 @@ void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connecti
     close(connection->socket);
     connection->socket = -1;
     stub->busy--;
-    eg_connection_make_room(supervisor);
+    eg_stub_make_room(supervisor);
 }
 
 /* May its place go to another client? One that was served and has sent nothing since; and one
@@ -85,14 +67,14 @@ void eg_connection_accept(eg_supervisor *supervisor, uint32_t which)
     socklen_t size = sizeof from;
 
     if (place == NULL) {
-        set_full(supervisor, which, true);
+        eg_stub_set_full(supervisor, which, true);
         return;
     }
     memset(&from, 0, sizeof from);
     int accepted = accept4(stub->sockets[which], (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted < 0) {
         /* Nobody any more; or no descriptor, and then it would be readable again at once. */
-        set_full(supervisor, which, errno != EAGAIN && errno != EINTR && errno != ECONNABORTED);
+        eg_stub_set_full(supervisor, which, errno != EAGAIN && errno != EINTR && errno != ECONNABORTED);
         return;
     }
     const eg_stub_client *client = eg_stub_find_client(stub, &from, true);
@@ -166,7 +148,7 @@ void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connecti
         set_deaf(supervisor, connection);
     }
     if (!connection->busy) {
-        eg_connection_make_room(supervisor); /* for whoever waits: this one is idle now */
+        eg_stub_make_room(supervisor); /* for whoever waits: this one is idle now */
     }
 }
 
@@ -200,5 +182,4 @@ void eg_connection_tick(eg_supervisor *supervisor, int64_t now)
             eg_connection_close(supervisor, connection);
         }
     }
-    eg_connection_make_room(supervisor); /* one may have been silent for long enough meanwhile */
 }

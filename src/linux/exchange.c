@@ -18,6 +18,8 @@ void eg_exchange_end(eg_supervisor *supervisor, eg_exchange *exchange)
     exchange->socket = -1;
     exchange->step = EG_EXCHANGE_FREE;
     supervisor->stub->busy--;
+    supervisor->stub->asking--;
+    eg_stub_make_room(supervisor);
     if (exchange->look != 0) {
         eg_look_again_ended(supervisor, exchange->look, exchange->granted);
     }
@@ -107,6 +109,7 @@ static eg_exchange *begin(eg_supervisor *supervisor, const eg_endpoint *nameserv
     }
     exchange->step = EG_EXCHANGE_UDP;
     supervisor->stub->busy++;
+    supervisor->stub->asking++;
     if (!send_all(supervisor, exchange, exchange->query + 2, length)) {
         eg_exchange_end(supervisor, exchange);
         return NULL;

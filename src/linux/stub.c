@@ -29,7 +29,29 @@ struct eg_stub *eg_stub_create(void)
 
 bool eg_stub_is_busy(const struct eg_stub *stub)
 {
-    return stub->busy > 0 || stub->full[EG_STUB_TCP4] || stub->full[EG_STUB_TCP6];
+    bool busy = stub->busy > 0;
+    for (size_t i = 0; i < EG_STUB_SOCKETS; i++) {
+        busy = busy || stub->full[i];
+    }
+    return busy;
+}
+
+void eg_stub_set_full(eg_supervisor *supervisor, uint32_t which, bool full)
+{
+    eg_stub *stub = supervisor->stub;
+    struct epoll_event event = {.events = full ? 0 : EPOLLIN};
+
+    event.data.u64 = (uint64_t)EG_EVENT_STUB << 32 | which;
+    if (stub->full[which] != full && epoll_ctl(supervisor->epoll, EPOLL_CTL_MOD, stub->sockets[which], &event) == 0) {
+        stub->full[which] = full;
+    }
+}
+
+void eg_stub_make_room(eg_supervisor *supervisor)
+{
+    for (uint32_t i = 0; i < EG_STUB_SOCKETS; i++) {
+        eg_stub_set_full(supervisor, i, false);
+    }
 }
 
 static socklen_t loopback_of(int family, struct sockaddr_storage *out)
@@ -61,6 +83,8 @@ static int stub_socket(eg_supervisor *supervisor, int which)
     if (opened < 0) {
         return -errno;
     }
+    int room = 1 << 20; /* as much as the system allows: for the questions that wait */
+    setsockopt(opened, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     socklen_t length = loopback_of(family, &address);
     if (bind(opened, (struct sockaddr *)&address, length) != 0 || (type == SOCK_STREAM && listen(opened, SOMAXCONN) != 0) ||
         eg_supervisor_watch(supervisor, opened, EG_EVENT_STUB, (uint32_t)which, EPOLLIN) != 0) {
@@ -202,13 +226,18 @@ void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint
     eg_exempt_sendmsg(supervisor->exempt, asker->stub_socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void read_datagram(eg_supervisor *supervisor, int from_socket)
+static void read_datagram(eg_supervisor *supervisor, uint32_t which)
 {
+    int from_socket = supervisor->stub->sockets[which];
     uint8_t query[EG_DNS_QUERY_MAX + 1];
     struct sockaddr_storage from;
     struct iovec vector = {query, sizeof query};
     struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
 
+    if (supervisor->stub->asking >= EG_EXCHANGES - EG_CONNECTIONS) {
+        eg_stub_set_full(supervisor, which, true); /* a resolver that is told SERVFAIL gives up */
+        return;
+    }
     memset(&from, 0, sizeof from);
     ssize_t length = recvmsg(from_socket, &message, 0); /* a recvfrom would be notified to ourselves */
     const eg_stub_client *known = length < 0 ? NULL : eg_stub_find_client(supervisor->stub, &from, false);
@@ -237,7 +266,7 @@ void eg_stub_ready(eg_supervisor *supervisor, uint32_t index)
             eg_connection_ready(supervisor, &stub->connections[index - EG_STUB_CONNECTION]);
         }
     } else if (index == EG_STUB_UDP4 || index == EG_STUB_UDP6) {
-        read_datagram(supervisor, stub->sockets[index]);
+        read_datagram(supervisor, index);
     } else if (index < EG_STUB_SOCKETS) {
         eg_connection_accept(supervisor, index);
     }
@@ -259,4 +288,5 @@ void eg_stub_tick(eg_supervisor *supervisor)
         }
     }
     eg_connection_tick(supervisor, now);
+    eg_stub_make_room(supervisor); /* a client may have been silent for long enough meanwhile */
 }

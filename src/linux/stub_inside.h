@@ -7,7 +7,7 @@
 
 #define EG_CLIENTS 1024    /* sockets that were redirected, the oldest goes */
 #define EG_CONNECTIONS 128 /* TCP clients at a time; the others wait in the backlog */
-#define EG_EXCHANGES 256   /* questions under way */
+#define EG_EXCHANGES 256   /* questions under way, one of them for each connection */
 #define EG_LOOKS 64u        /* names that are looked up again */
 #define EG_LOOK_PORTS 64u
 #define EG_QUESTIONS 128   /* the same, on callers' own sockets */
@@ -100,7 +100,8 @@ typedef struct eg_question {
 
 typedef struct eg_stub {
     int sockets[EG_STUB_SOCKETS];
-    bool full[EG_STUB_SOCKETS]; /* of a listener: it is not watched before there is a place */
+    bool full[EG_STUB_SOCKETS]; /* not watched before there is a place for what waits in it */
+    size_t asking; /* exchanges in use */
     size_t busy; /* exchanges and connections in use */
     size_t next_client;
     eg_stub_client clients[EG_CLIENTS];
@@ -143,8 +144,11 @@ void eg_connection_go_on(eg_supervisor *supervisor, eg_stub_connection *connecti
 /* A client waits at the listener `which`. */
 void eg_connection_accept(eg_supervisor *supervisor, uint32_t which);
 
-/* A place may be free: those in the backlog are looked at again. */
-void eg_connection_make_room(eg_supervisor *supervisor);
+/* Watch a socket of the stub's, or leave what waits in it alone: events that nobody serves would
+ * spin. When a place may be free, all are watched again. */
+void eg_stub_set_full(eg_supervisor *supervisor, uint32_t which, bool full);
+void eg_stub_make_room(eg_supervisor *supervisor);
+
 void eg_connection_tick(eg_supervisor *supervisor, int64_t now);
 void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection);
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection);

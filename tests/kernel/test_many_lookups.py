@@ -1,9 +1,10 @@
-"""Many lookups at the same time, over TCP: by many connections, behind idle ones, and by one that asks ahead."""
+"""Many lookups at the same time: by many connections and datagrams, behind idle ones, and by one that asks ahead."""
 
 from __future__ import annotations
 
 import sys
 
+import pytest
 from kernellab.wire import LISTED, NAMESERVER, Wire
 
 from conftest import Guarded
@@ -22,11 +23,12 @@ print(dict(told))
 """
 
 
-def test_more_lookups_than_the_stub_has_places(wire: Wire, guarded: Guarded) -> None:
-    command = [sys.executable, "-c", AT_ONCE, "200"]
+@pytest.mark.parametrize("resolver", [OVER_TCP, {}], ids=["over TCP", "over UDP"])
+def test_more_lookups_than_the_stub_has_places(wire: Wire, guarded: Guarded, resolver: dict[str, str]) -> None:
+    command = [sys.executable, "-c", AT_ONCE, "300"]
     for way in (command, guarded(command)):
-        done = wire.run(way, env=OVER_TCP)
-        assert done.stdout == f"{{'{LISTED}': 200}}\n", done
+        done = wire.run(way, env=resolver)
+        assert done.stdout == f"{{'{LISTED}': 300}}\n", done
     wire.events()
 
 

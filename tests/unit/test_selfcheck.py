@@ -190,7 +190,12 @@ def test_codegenie_answers_nothing_else() -> None:
     ("abi", "yama", "told", "mark"),
     [
         (7, "absent: any process", "ABI 7: what `egressguard run` starts cannot trace what is outside", ""),
-        (4, "0: any process", "ABI 4: what `egressguard run` starts can trace what is outside, if Yama lets it", "warn"),
+        (
+            4,
+            "0: any process",
+            "ABI 4: what `egressguard run` starts can trace what is outside, if Yama lets it",
+            "warn",
+        ),
         (None, "1: only a parent", "off: what `egressguard run` starts can trace what is outside, if Yama lets it", ""),
     ],
 )

@@ -78,6 +78,7 @@ class World:
         tcp = socket.create_server((address, port), backlog=512)
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind((address, port))
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # hundreds of questions at once
         self.selector.register(tcp, selectors.EVENT_READ, self.accept)
         self.selector.register(udp, selectors.EVENT_READ, self.receive)
         with contextlib.suppress(OSError):  # a kernel without UDP-Lite
