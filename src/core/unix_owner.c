@@ -143,9 +143,59 @@ static bool is_family(const eg_installer *installer, int32_t pid)
     return false;
 }
 
+/* Does this name in a descriptor folder lead to the socket? */
+static bool is_socket(int folder, const char *name, uint32_t inode)
+{
+    char wanted[64], link[64];
+    int length = snprintf(wanted, sizeof wanted, "socket:[%u]", inode);
+    ssize_t size = readlinkat(folder, name, link, sizeof link);
+    return size == length && memcmp(link, wanted, (size_t)length) == 0;
+}
+
+/* Where a socket was found last. A program dials the same one again and again, and the search
+ * takes milliseconds. It is only where to look first: what is there is read anew. */
+typedef struct place {
+    uint32_t inode;
+    int32_t pid;
+    char descriptor[16];
+} place;
+static place found_last;
+static atomic_flag in_use = ATOMIC_FLAG_INIT; /* whoever finds it taken does without */
+
+static place recall(void)
+{
+    place copy = {0};
+    if (!atomic_flag_test_and_set(&in_use)) {
+        copy = found_last;
+        atomic_flag_clear(&in_use);
+    }
+    return copy;
+}
+
+static void remember(uint32_t inode, int32_t pid, const char *descriptor)
+{
+    if (!atomic_flag_test_and_set(&in_use)) {
+        found_last = (place){.inode = inode, .pid = pid};
+        snprintf(found_last.descriptor, sizeof found_last.descriptor, "%.15s", descriptor);
+        atomic_flag_clear(&in_use);
+    }
+}
+
+static bool still_holds(const eg_installer *installer, uint32_t inode)
+{
+    place last = recall();
+    char path[64];
+
+    if (last.pid == 0 || last.inode != inode || !is_family(installer, last.pid)) {
+        return false;
+    }
+    snprintf(path, sizeof path, "/proc/%d/fd/%s", last.pid, last.descriptor);
+    return is_socket(AT_FDCWD, path, inode);
+}
+
 static bool holds_socket(int32_t pid, uint32_t inode)
 {
-    char path[64], wanted[64], link[64];
+    char path[64];
     struct dirent *item;
     bool found = false;
 
@@ -154,10 +204,11 @@ static bool holds_socket(int32_t pid, uint32_t inode)
     if (folder == NULL) {
         return false;
     }
-    size_t length = (size_t)snprintf(wanted, sizeof wanted, "socket:[%u]", inode);
     while (!found && (item = readdir(folder)) != NULL) {
-        ssize_t size = readlinkat(dirfd(folder), item->d_name, link, sizeof link);
-        found = size == (ssize_t)length && memcmp(link, wanted, length) == 0;
+        found = is_socket(dirfd(folder), item->d_name, inode);
+        if (found) {
+            remember(inode, pid, item->d_name);
+        }
     }
     closedir(folder);
     return found;
@@ -166,11 +217,11 @@ static bool holds_socket(int32_t pid, uint32_t inode)
 static bool family_holds(const eg_installer *installer, uint32_t inode)
 {
     struct dirent *item;
-    bool found = false;
+    bool found = still_holds(installer, inode);
 
-    DIR *folder = opendir("/proc");
+    DIR *folder = found ? NULL : opendir("/proc");
     if (folder == NULL) {
-        return false;
+        return found;
     }
     while (!found && (item = readdir(folder)) != NULL) {
         int32_t pid = (int32_t)strtol(item->d_name, NULL, 10);

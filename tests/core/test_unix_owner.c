@@ -116,6 +116,25 @@ static void a_file_that_was_replaced_names_the_new_listener(void **unused)
     close(new);
 }
 
+/* Where it was found before is looked at first, and is not believed. */
+static void a_listener_that_changed_hands_is_looked_for_anew(void **unused)
+{
+    (void)unused;
+    int own = listening(SOCK_STREAM, ABSTRACT);
+    assert_true(is_family(ABSTRACT));
+    int moved = fcntl(own, F_DUPFD_CLOEXEC, 100);
+    close(own);
+    assert_true(is_family(ABSTRACT)); /* under another number */
+    assert_int_equal(open("/dev/null", O_RDONLY), own);
+    assert_true(is_family(ABSTRACT));
+    close(own);
+    installer.start_time++;
+    assert_false(is_family(ABSTRACT)); /* found a moment ago, for an installer that it does not belong to */
+    installer.start_time--;
+    close(moved);
+    assert_false(is_family(ABSTRACT));
+}
+
 /* ---- other processes ---- */
 
 static void a_descendant_with_the_same_program_is_family(void **unused)
@@ -343,6 +362,7 @@ int main(void)
         OWNER_TEST(a_datagram_socket_of_another_program_is_not),
         OWNER_TEST(a_descendant_with_another_program_is_not),
         OWNER_TEST(any_program_is_family_where_the_installer_names_none),
+        OWNER_TEST(a_listener_that_changed_hands_is_looked_for_anew),
         OWNER_TEST(a_descendant_from_before_the_filter_is_not),
         OWNER_TEST(a_start_in_the_very_tick_of_the_filter_is_late_enough),
         OWNER_TEST(a_process_that_is_no_descendant_is_not),
