@@ -29,6 +29,7 @@ SURVIVED, LET_THROUGH, INCOMPLETE = 42, 43, 44
 DIALLING = 64
 ALLOW = ("198.51.100.1:9", "listed.test:80", "unix:/nowhere")
 CHILD_SECONDS = 30
+PATIENCE = 20  # seconds more for what a busy machine or a sanitizer has kept from happening
 
 stop = threading.Event()
 installed = threading.Event()
@@ -202,13 +203,13 @@ def main(seconds: float, port: int, kind: str) -> None:
 
     signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        time.sleep(0.01)
-    signal.setitimer(signal.ITIMER_REAL, 0)
     wanted = {"refused", "install", "trace", "read", "collect", "signal"}
     if kind == "forks" or interpreters():
         wanted.add("fork" if kind == "forks" else "subinterpreter")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or (wanted - set(counts) and time.monotonic() < end + PATIENCE):
+        time.sleep(0.01)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     if wanted - set(counts) or egressguard.violation_count() == 0:
         os.write(2, f"never happened: {wanted - set(counts)}\n".encode())
         os._exit(INCOMPLETE)
