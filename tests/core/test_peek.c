@@ -149,12 +149,13 @@ static void what_may_be_dialled_is_granted(void **unused)
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         eg_state *state = STATE_WITH("api.test:443");
-        eg_dns_answer answer = {.count = 1, .addresses = {address_of(rows[i].address)}};
+        eg_dns_answer answer = {.count = 1, .addresses = {address_of(rows[i].address), address_of("203.0.113.9")}};
         assert_int_equal(eg_allowlist_match_name(&state->allowlist, &name, EG_ANY_PORT, &match), EG_MATCH_LISTED);
         ROW(eg_peek_grant(state, &match, &answer) == rows[i].good, "%s", rows[i].address);
         ROW(eg_grants_cover(&state->grants, &state->allowlist, &answer.addresses[0], 443) == rows[i].good, "%s",
             rows[i].address);
         ROW(!eg_grants_cover(&state->grants, &state->allowlist, &answer.addresses[0], 80), "%s", rows[i].address);
+        ROW(!eg_grants_cover(&state->grants, &state->allowlist, &answer.addresses[1], 443), "not in the answer");
         answer.count = 0;
         ROW(eg_peek_grant(state, &match, &answer), "no address is no lie");
         match.count = 0;

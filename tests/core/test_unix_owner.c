@@ -2,6 +2,9 @@
  * the same executable, and nobody else's. */
 #include "unix_support.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
 static void a_listener_of_its_own_is_family(void **unused)
 {
     (void)unused;
@@ -208,6 +211,25 @@ static void a_descendant_from_before_the_filter_is_not(void **unused)
     close(own);
 }
 
+static void the_filters_of_the_installer_are_counted(void **unused)
+{
+    (void)unused;
+    struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &allow};
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        eg_unix_owner_filtered(&installer);
+        uint32_t before = atomic_load(&installer.filters);
+        bool stands = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+        eg_unix_owner_filtered(&installer);
+        _exit(stands && atomic_load(&installer.filters) == before + 1 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* Started in the same hundredth of a second as the filter: its filters tell. */
 static void a_start_in_the_very_tick_of_the_filter_is_late_enough(void **unused)
 {
@@ -362,6 +384,7 @@ int main(void)
         OWNER_TEST(a_datagram_socket_of_another_program_is_not),
         OWNER_TEST(a_descendant_with_another_program_is_not),
         OWNER_TEST(any_program_is_family_where_the_installer_names_none),
+        OWNER_TEST(the_filters_of_the_installer_are_counted),
         OWNER_TEST(a_listener_that_changed_hands_is_looked_for_anew),
         OWNER_TEST(a_descendant_from_before_the_filter_is_not),
         OWNER_TEST(a_start_in_the_very_tick_of_the_filter_is_late_enough),
