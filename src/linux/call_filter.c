@@ -112,13 +112,13 @@ static void sendto_block(eg_filter *filter)
     end_block(filter, block);
 }
 
-/* Who asks for the source may be a resolver that waits for the nameserver's (receive.c). */
-static void recvfrom_block(eg_filter *filter)
+/* The call matters where this pointer is given. */
+static void where_given_block(eg_filter *filter, long number, int pointer)
 {
-    size_t block = begin_block(filter, SYS_recvfrom);
-    load(filter, low_word(4));
+    size_t block = begin_block(filter, (unsigned)number);
+    load(filter, low_word(pointer));
     when_equal(filter, 0, 0, 3);
-    load(filter, low_word(4) + 4);
+    load(filter, low_word(pointer) + 4);
     when_equal(filter, 0, 0, 1);
     give(filter, ALLOW);
     give(filter, NOTIFY);
@@ -230,24 +230,10 @@ static void supervisor_blocks(eg_filter *filter, const eg_exempt *exempt)
     end_block(filter, block);
 }
 
-/* With a callout the kernel starts a program outside, which can look names up
- * (request-key(8), dns_resolver). */
-static void request_key_block(eg_filter *filter)
-{
-    size_t block = begin_block(filter, SYS_request_key);
-    load(filter, low_word(2));
-    when_equal(filter, 0, 0, 3);
-    load(filter, low_word(2) + 4);
-    when_equal(filter, 0, 0, 1);
-    give(filter, ALLOW);
-    give(filter, NOTIFY);
-    end_block(filter, block);
-}
-
 static void native_blocks(eg_filter *filter, const eg_exempt *exempt)
 {
     sendto_block(filter); /* these first: they are on the way of every send and recv */
-    recvfrom_block(filter);
+    where_given_block(filter, SYS_recvfrom, 4); /* who asks for the source may be a resolver (receive.c) */
     size_t block = begin_block(filter, SYS_sendmsg);
     by_secret(filter, exempt, ALLOW, NOTIFY);
     end_block(filter, block);
@@ -259,7 +245,8 @@ static void native_blocks(eg_filter *filter, const eg_exempt *exempt)
     setsockopt_block(filter);
     ioctl_block(filter, SYS_ioctl, exempt);
     supervisor_blocks(filter, exempt);
-    request_key_block(filter);
+    /* With a callout the kernel starts a program outside, which can look names up (request-key(8), dns_resolver). */
+    where_given_block(filter, SYS_request_key, 2);
     simple_block(filter, SYS_io_uring_setup, NOTIFY);
     simple_block(filter, SYS_io_uring_enter, NOTIFY);
     simple_block(filter, SYS_io_uring_register, NOTIFY);
