@@ -55,7 +55,7 @@ bool eg_peek_grant(eg_state *state, const eg_name_match *match, const eg_dns_ans
 {
     size_t granted = 0;
 
-    for (size_t i = 0; match->count > 0 && i < answer->count; i++) {
+    for (size_t i = 0; i < answer->count; i++) {
         granted += eg_lookup_accept(state, match, &answer->addresses[i]);
     }
     return match->count == 0 || answer->count == 0 || granted > 0;

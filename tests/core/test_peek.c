@@ -166,6 +166,19 @@ static void what_may_be_dialled_is_granted(void **unused)
     FINISH_ROWS();
 }
 
+static void nothing_behind_the_last_address_is_granted(void **unused)
+{
+    eg_name name = name_of("api.test");
+    eg_name_match match;
+    eg_state *state = STATE_WITH("api.test:443");
+    eg_dns_answer answer = {.count = 1, .addresses = {address_of("127.0.0.1"), address_of("203.0.113.1")}};
+    (void)unused;
+    assert_int_equal(eg_allowlist_match_name(&state->allowlist, &name, EG_ANY_PORT, &match), EG_MATCH_LISTED);
+    assert_false(eg_peek_grant(state, &match, &answer));
+    assert_false(eg_grants_cover(&state->grants, &state->allowlist, &answer.addresses[1], 443));
+    eg_state_destroy(state);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, fresh, done)
 
 int main(void)
@@ -178,6 +191,7 @@ int main(void)
         CASE(nobody_else_is_believed),
         CASE(the_callers_own_offset_is_left_alone),
         CASE(what_may_be_dialled_is_granted),
+        CASE(nothing_behind_the_last_address_is_granted),
     };
     return cmocka_run_group_tests_name("peek", tests, NULL, NULL);
 }

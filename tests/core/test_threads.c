@@ -5,16 +5,39 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static eg_threads table;
+#define PIDFD_THREAD 0x80u
+#define PIDFS_MAGIC 0x50494446
+#define ANON_INODE_FS_MAGIC 0x09041934 /* what process descriptors were of before Linux 6.9 */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+static struct {
+    eg_threads threads;
+    _Atomic uint64_t behind;
+} memory;
+#define table memory.threads
+static enum { AS_IT_IS, OLDER, FAILING } kernel;
+
+/* In front of libc's, for the core as well. */
+int fstatfs(int descriptor, struct statfs *out)
+{
+    int result = (int)syscall(SYS_fstatfs, descriptor, out);
+    out->f_type = kernel == OLDER ? ANON_INODE_FS_MAGIC : kernel == FAILING ? PIDFS_MAGIC : out->f_type;
+    return kernel == FAILING ? -1 : result;
+}
 
 static int empty_table(void **unused)
 {
     (void)unused;
-    memset(&table, 0, sizeof table);
+    kernel = AS_IT_IS;
+    memset(&memory, 0, sizeof memory);
     return 0;
 }
 
@@ -220,6 +243,96 @@ static void without_a_start_time_there_is_no_flag(void **unused)
     assert_false(eg_threads_has(&table, own_tid()));
 }
 
+/* What stands in the table for this thread. */
+static uint32_t own_identity(void)
+{
+    assert_int_equal(eg_threads_set(&table, true), 0);
+    for (size_t i = 0; i < EG_THREAD_SLOTS; i++) {
+        uint64_t value = atomic_load(&table.slots[i]);
+        if ((int32_t)(value >> 32) == own_tid()) {
+            return (uint32_t)value;
+        }
+    }
+    return 0;
+}
+
+/* Field 22 of its stat file. */
+static uint32_t own_start_time(void)
+{
+    char text[1024] = "";
+    unsigned long long time = 0;
+    FILE *file = fopen("/proc/thread-self/stat", "r");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+    fclose(file);
+    const char *at = strrchr(text, ')') + 2;
+    for (int field = 3; field < 22; field++) {
+        at = strchr(at, ' ') + 1;
+    }
+    assert_int_equal(sscanf(at, "%llu", &time), 1);
+    return (uint32_t)time;
+}
+
+/* 0 where this kernel has none that tells threads apart. */
+static uint32_t own_inode(void)
+{
+    struct statfs files = {0};
+    struct stat facts = {0};
+    int descriptor = (int)syscall(SYS_pidfd_open, own_tid(), PIDFD_THREAD);
+    if (descriptor < 0) {
+        return 0;
+    }
+    assert_int_equal(fstatfs(descriptor, &files), 0);
+    assert_int_equal(fstat(descriptor, &facts), 0);
+    close(descriptor);
+    return files.f_type == PIDFS_MAGIC ? (uint32_t)facts.st_ino : 0;
+}
+
+static void nothing_behind_the_table_counts(void **unused)
+{
+    (void)unused;
+    uint64_t mine = (uint64_t)own_tid() << 32 | own_identity();
+    assert_int_equal(eg_threads_set(&table, false), 0);
+    atomic_store(&memory.behind, mine);
+    assert_false(eg_threads_has(&table, own_tid()));
+    assert_int_equal(eg_threads_count(&table), 0);
+    assert_int_equal(eg_threads_set(&table, false), 0);
+    assert_true(atomic_load(&memory.behind) == mine);
+}
+
+static void check_identity(void)
+{
+    uint32_t inode = own_inode();
+    assert_int_equal(own_identity(), inode != 0 ? inode : own_start_time());
+    kernel = OLDER;
+    assert_int_equal(own_identity(), own_start_time());
+    assert_true(eg_threads_has(&table, own_tid()));
+    kernel = FAILING;
+    assert_int_equal(own_identity(), own_start_time());
+    kernel = AS_IT_IS;
+}
+
+/* By the inode, or where the kernel has none that is used once, by the start time. */
+static void a_thread_is_known_by_what_the_kernel_has(void **unused)
+{
+    (void)unused;
+    prctl(PR_SET_NAME, "a) S 1 (2 3) 4");
+    check_identity();
+}
+
+/* The first descriptor is 0 where a program closed its standard input. */
+static void a_thread_is_known_without_standard_input(void **unused)
+{
+    (void)unused;
+    int kept = dup(0);
+    close(0);
+    check_identity();
+    if (kept >= 0) {
+        dup2(kept, 0);
+        close(kept);
+    }
+}
+
 #define TABLE_TEST(test) cmocka_unit_test_setup(test, empty_table)
 
 int main(void)
@@ -235,6 +348,9 @@ int main(void)
         TABLE_TEST(a_full_table_of_the_living_says_so),
         TABLE_TEST(threads_that_ended_with_their_flag_leave_their_place),
         TABLE_TEST(without_a_start_time_there_is_no_flag),
+        TABLE_TEST(nothing_behind_the_table_counts),
+        TABLE_TEST(a_thread_is_known_by_what_the_kernel_has),
+        TABLE_TEST(a_thread_is_known_without_standard_input),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
