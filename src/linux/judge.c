@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,21 +14,29 @@
 
 #define OWNERS_DEAR_US 10000
 
+int eg_socket_family(int socket)
+{
+    int family = AF_UNSPEC;
+    socklen_t size = sizeof family;
+    return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 ? family : AF_UNSPEC;
+}
+
 int eg_socket_facts_read(int socket, eg_socket_facts *out)
 {
-    socklen_t size = sizeof out->family;
+    socklen_t size = sizeof out->type;
 
     memset(out, 0, sizeof *out);
-    if (getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &out->family, &size) != 0) {
-        return -errno;
-    }
-    size = sizeof out->type;
     if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &out->type, &size) != 0) {
         return -errno;
     }
     size = sizeof out->protocol;
     if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &out->protocol, &size) != 0) {
         return -errno;
+    }
+    /* No other family has streams of this protocol: one question less for most dials. */
+    out->family = AF_INET;
+    if (out->type != SOCK_STREAM || out->protocol != IPPROTO_TCP) {
+        out->family = eg_socket_family(socket);
     }
     out->flags = fcntl(socket, F_GETFL);
     if (out->flags < 0) {

@@ -6,11 +6,15 @@
 
 /* What a duplicate of the caller's socket is. */
 typedef struct eg_socket_facts {
-    int family, type, protocol;
+    int family; /* of a TCP socket AF_INET, be it that or AF_INET6: eg_socket_family tells them apart */
+    int type, protocol;
     eg_socket_kind kind;
     int flags; /* F_GETFL */
     bool blocking;
 } eg_socket_facts;
+
+/* AF_UNSPEC where it is no socket. */
+int eg_socket_family(int socket);
 
 /* 0; -ENOTSOCK and the like where it is no socket. */
 int eg_socket_facts_read(int socket, eg_socket_facts *out);

@@ -225,7 +225,7 @@ static eg_outcome send_copy(eg_supervisor *supervisor, eg_work *work, const eg_s
     /* Our copy is used again before the kernel would be done with it. */
     unsigned flags = (remote->flags & ~EG_MSG_ZEROCOPY) | MSG_DONTWAIT | MSG_NOSIGNAL;
     if (control.reason != EG_ALLOWED) {
-        eg_endpoint nowhere = {.family = (uint16_t)facts->family};
+        eg_endpoint nowhere = {.family = (uint16_t)eg_socket_family(work->socket)};
         outcome = eg_judge_refuse(supervisor, work, route_of(work), control.reason,
                                   local->name_length == 0 ? &nowhere : &local->endpoint);
     } else if (!eg_judge_still_waits(supervisor, work)) {

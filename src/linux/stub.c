@@ -120,7 +120,7 @@ int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_f
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
 
-    if ((!tcp && facts->kind != EG_SOCKET_UDP) || facts->family != nameserver->family) {
+    if ((!tcp && facts->kind != EG_SOCKET_UDP) || eg_socket_family(work->socket) != nameserver->family) {
         return -EACCES;
     }
     bool ipv4 = nameserver->family == AF_INET;
