@@ -46,6 +46,9 @@ def run(*words: str) -> None:
 def near(folder: Path) -> None:
     """Make NEAR, and the /etc/hosts that names it."""
     run("ip", "link", "set", "lo", "up")
+    # Tens of thousands of connections to one address: their ports are used again at once.
+    Path("/proc/sys/net/ipv4/tcp_tw_reuse").write_text("1")
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("1024 65535")
     run("ip", "link", "add", "near0", "type", "veth", "peer", "name", "near1")
     run("ip", "addr", "add", "192.0.2.2/24", "dev", "near0")
     run("ip", "link", "set", "near0", "up")
