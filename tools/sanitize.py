@@ -34,7 +34,10 @@ LIMIT = 3600.0
 FOLDERS = (*EVERYWHERE, "strength")
 SHIPPED = "--deselect=tests/unit/test_packaging.py"  # asks how the extension was built
 # Not for ASan: its malloc keeps what is freed.
-NOT_SANITIZED = ("tests/unit/test_refcounts.py::test_twenty_thousand_refusals_leave_no_memory",)
+NOT_SANITIZED = (
+    "tests/unit/test_refcounts.py::test_twenty_thousand_refusals_leave_no_memory",
+    "tests/kernel/test_run_parent.py::test_the_parent_does_not_grow_with_the_endpoints",
+)
 PROGRAM = """#include <Python.h>
 #include <stdlib.h>
 
