@@ -27,7 +27,7 @@ ALSO = {
     "integration": ("tests/adversarial/test_egress_guard_thread_isolation.py::test_no_temporal_worker_gets_the_flag",)
 }
 MUTANTS = 24
-FUZZ_SECONDS = 20
+FUZZ_SECONDS = 10
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 

@@ -205,7 +205,7 @@ def dial():
         done.append(1)
 threads = [threading.Thread(target=dial) for _ in range(500)]
 for thread in threads: thread.start()
-time.sleep(5)  # each was judged once
+time.sleep(3)  # each was judged once
 print(len(done) < 50, subprocess.run([sys.executable, "-c", {PROBE!r}, listed], capture_output=True, text=True).stdout)
 def drain():
     while True: peer.accept() if kind == socket.SOCK_STREAM else peer.recv(9)
