@@ -104,10 +104,13 @@ def test(arguments: list[str]) -> int:
         return close(steps, suite.pytest_everywhere(ready("test", ("test",), system.BUILD, wanted), steps, rest))
     laboratory = system.LABORATORY if suite.folders(("lab",)) else ()
     environments = ready("test", ("test", "lint"), (*system.CHECKS, *laboratory), [], strict=True)
-    integration = None
-    if suite.folders(("integration",)):
-        [integration] = ready("integration", ("test", "integration"), system.BUILD, strict=True)
-    return close(steps, suite.whole(environments, integration, steps))
+    return close(steps, suite.whole(environments, with_clients, steps))
+
+
+def with_clients() -> Environment:
+    """Return the environment with the client libraries that the integration tests and the catalogue drive."""
+    [environment] = ready("integration", ("test", "integration"), system.BUILD, strict=True)
+    return environment
 
 
 def one_folder(name: str) -> Callable[[list[str]], int]:

@@ -1,5 +1,8 @@
 """The whole test run: checks, C tests, then pytest on every CPython of this machine.
 
+Two things run at a time. Fuzzing takes what the others leave of the processors, so that it lasts a minute a target and
+costs them next to nothing.
+
 pytest runs from the root of the repository, against the installed wheel: importlib mode leaves `sys.path` alone, and
 a check makes sure that `egressguard` comes from the environment.
 """
@@ -11,23 +14,26 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Callable
 
 from tools.core_tests import core_tests
 from tools.environments import Environment
 from tools.lint import lint
 from tools.project import REPORTS, ROOT, digest_of, environment_variables
-from tools.steps import Steps, logged, side_by_side
+from tools.steps import Steps, end_all, logged, side_by_side
 
 EVERYWHERE = ("unit", "adversarial")  # on every interpreter
-# On the newest: they test the machine and other programs.
-ONCE = ("strength", "kernel", "lab", "integration", "catalogue")
 # The assertion on Temporal's workers lives where ADR-0006 says, and runs where Temporal is installed.
 ALSO = {
     "integration": ("tests/adversarial/test_egress_guard_thread_isolation.py::test_no_temporal_worker_gets_the_flag",)
 }
+# On the newest alone, since they test the machine and other programs; the two rows side by side, for they mostly wait.
+ROWS = (("strength", "kernel", "catalogue"), ("lab", "integration"))
+ONCE = (*ROWS[0], *ROWS[1])
 MUTANTS = 24
-FUZZ_SECONDS = 10
+FUZZ_SECONDS = 60
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
 ELSEWHERE = ("core", "fuzz", "stress", "cpython", "data")  # have commands of their own, or hold no pytest tests
 
@@ -117,24 +123,40 @@ def mutants(environment: Environment, steps: Steps) -> None:
 
 
 def fuzzing(environment: Environment, steps: Steps) -> None:
-    """Fuzz each target for a while, from the committed corpus; `./dev fuzz` does it for longer."""
-    command = [environment.python, "-m", "tools.fuzz", "--seconds", FUZZ_SECONDS]
+    """Fuzz each target for a minute, from the committed corpus; `./dev fuzz` does it for longer."""
+    command = [environment.python, "-m", "tools.fuzz", "--seconds", FUZZ_SECONDS, "--jobs", 1, "--idle"]
     steps.run(f"fuzzing, {FUZZ_SECONDS} s a target", command)
 
 
-def whole(environments: list[Environment], integration: Environment | None, steps: Steps) -> list[str]:
-    """Run everything and return pytest's closing lines."""
-    closing: list[str] = []
-    lint(environments[0], steps)
+def checks(environment: Environment, steps: Steps) -> None:
+    """Run what needs no pytest."""
+    lint(environment, steps)
     steps.check("every test folder is run", left_out)
     core_tests(steps)
-    instructions(environments[0], steps)
-    mutants(environments[0], steps)
-    fuzzing(environments[0], steps)
-    if folders(EVERYWHERE):
-        closing += pytest_everywhere(environments, steps, [])
-    for name in ONCE:
-        environment = integration if name in ("integration", "catalogue") else environments[0]
-        if environment is not None and folders((name,)):
-            closing.append(pytest_run(environment, steps, name, [*folders((name,)), *AGAIN], live=True))
+    instructions(environment, steps)
+    mutants(environment, steps)
+
+
+def row(names: tuple[str, ...], environments: dict[str, Environment], steps: Steps) -> list[str]:
+    """Run these folders one after another, on the newest interpreter, and return pytest's closing lines."""
+    held = [name for name in names if folders((name,))]
+    return [pytest_run(environments[name], steps, name, [*folders((name,)), *AGAIN], live=False) for name in held]
+
+
+def whole(environments: list[Environment], integration: Callable[[], Environment], steps: Steps) -> list[str]:
+    """Run everything and return pytest's closing lines; `integration` sets that environment up."""
+    newest = environments[0]
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            fuzzed = pool.submit(fuzzing, newest, steps)
+            set_up = pool.submit(integration)
+            checks(newest, steps)
+            places = dict.fromkeys(ONCE, newest) | dict.fromkeys(("integration", "catalogue"), set_up.result())
+            closing = pytest_everywhere(environments, steps, [])
+            for lines in side_by_side([partial(row, names, places, steps) for names in ROWS]):
+                closing += lines
+            fuzzed.result()
+        except BaseException:  # leaving the pool waits for what it started
+            end_all()
+            raise
     return closing
