@@ -24,14 +24,15 @@ static int64_t now_ns(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static uint64_t checksum_of(const uint64_t words[EG_VIOLATION_WORDS], uint64_t number)
+static uint64_t checksum_of(const uint64_t *words, size_t used, uint64_t number)
 {
-    return eg_hash_bytes(words, sizeof(eg_violation), number);
+    return eg_hash_bytes(words, used * sizeof *words, number);
 }
 
 uint64_t eg_journal_add(eg_journal *journal, eg_violation *violation)
 {
     uint64_t words[EG_VIOLATION_WORDS];
+    size_t used = EG_VIOLATION_WORDS;
     uint64_t number = atomic_fetch_add_explicit(&journal->total, 1, memory_order_relaxed) + 1;
     eg_journal_slot *slot = &journal->slots[number % EG_JOURNAL_SLOTS];
 
@@ -53,10 +54,14 @@ uint64_t eg_journal_add(eg_journal *journal, eg_violation *violation)
                                                     memory_order_acquire, memory_order_relaxed));
     atomic_thread_fence(memory_order_release);
     memcpy(words, violation, sizeof words);
-    for (size_t i = 0; i < EG_VIOLATION_WORDS; i++) {
+    while (words[used - 1] == 0) { /* ends at the number */
+        used--;
+    }
+    for (size_t i = 0; i < used; i++) {
         atomic_store_explicit(&slot->words[i], words[i], memory_order_relaxed);
     }
-    atomic_store_explicit(&slot->checksum, checksum_of(words, number), memory_order_relaxed);
+    atomic_store_explicit(&slot->used, used, memory_order_relaxed);
+    atomic_store_explicit(&slot->checksum, checksum_of(words, used, number), memory_order_relaxed);
     /* Published only where nobody lapped this writer meanwhile. */
     uint64_t mine = number * 2 + 1;
     atomic_compare_exchange_strong_explicit(&slot->sequence, &mine, number * 2, memory_order_release,
@@ -71,19 +76,23 @@ uint64_t eg_journal_total(const eg_journal *journal)
 
 bool eg_journal_read(const eg_journal *journal, uint64_t number, eg_violation *out)
 {
-    uint64_t words[EG_VIOLATION_WORDS];
+    uint64_t words[EG_VIOLATION_WORDS] = {0};
     const eg_journal_slot *slot = &journal->slots[number % EG_JOURNAL_SLOTS];
 
     if (number == 0 || atomic_load_explicit(&slot->sequence, memory_order_acquire) != number * 2) {
         return false;
     }
-    for (size_t i = 0; i < EG_VIOLATION_WORDS; i++) {
+    uint64_t used = atomic_load_explicit(&slot->used, memory_order_relaxed);
+    if (used > EG_VIOLATION_WORDS) {
+        return false; /* half of it is another writer's */
+    }
+    for (size_t i = 0; i < used; i++) {
         words[i] = atomic_load_explicit(&slot->words[i], memory_order_relaxed);
     }
     uint64_t checksum = atomic_load_explicit(&slot->checksum, memory_order_relaxed);
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load_explicit(&slot->sequence, memory_order_relaxed) != number * 2 ||
-        checksum != checksum_of(words, number)) {
+        checksum != checksum_of(words, used, number)) {
         return false; /* gone, or mixed by two writers a lap apart: lost, and counted all the same */
     }
     memcpy(out, words, sizeof words);

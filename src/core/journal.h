@@ -12,7 +12,8 @@
 #define EG_JOURNAL_SLOTS 2048u
 #define EG_NO_PORT (-1)
 
-/* One refused attempt. Strings are cut to fit and always end in NUL. */
+/* One refused attempt. Strings are cut to fit and always end in NUL; those that most records
+ * leave empty come last. */
 typedef struct eg_violation {
     uint64_t number;        /* counts from 1, never repeats */
     int64_t monotonic_ns;   /* CLOCK_MONOTONIC */
@@ -27,12 +28,12 @@ typedef struct eg_violation {
     uint16_t unused;
     int32_t caller_line;    /* of the application's own line, 0 where there is none */
     int32_t unused_too;
+    char program[32];       /* the kernel layer: who tried */
     char host[256];
     char address[64];       /* what a name resolved to, or "" */
     char file[256];         /* of the call site, its end where it is longer */
     char caller_file[256];  /* the application's own file behind a package's call site */
     char library_file[256]; /* the package's file that this line called */
-    char program[32];       /* the kernel layer: who tried */
 } eg_violation;
 
 #define EG_VIOLATION_OBSERVED 1u /* let through: the process only observes */
@@ -44,6 +45,7 @@ typedef struct eg_violation {
 typedef struct eg_journal_slot {
     _Atomic uint64_t sequence;
     _Atomic uint64_t checksum; /* over the words: two writers a lap apart can mix them */
+    _Atomic uint64_t used;     /* words; all behind them are 0 and are neither written nor read, which takes time */
     _Atomic uint64_t words[EG_VIOLATION_WORDS];
 } eg_journal_slot;
 

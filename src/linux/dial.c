@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "core/relook.h"
 #include "linux/hold.h"
 #include "linux/judge.h"
 #include "linux/look_again.h"
@@ -20,9 +21,10 @@
 static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *facts, int socket, const void *address,
                        socklen_t length)
 {
-    bool blocking = (facts->flags & O_NONBLOCK) == 0 && facts->type != SOCK_DGRAM;
+    int flags = facts->type == SOCK_DGRAM ? O_NONBLOCK : fcntl(socket, F_GETFL);
+    bool blocking = (flags & O_NONBLOCK) == 0;
 
-    if (blocking && fcntl(socket, F_SETFL, facts->flags | O_NONBLOCK) != 0) {
+    if (flags < 0 || (blocking && fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)) {
         return -errno;
     }
     int error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
@@ -32,7 +34,7 @@ static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *f
         error = error == -EALREADY ? -EINPROGRESS : error;
     }
     if (blocking) {
-        fcntl(socket, F_SETFL, facts->flags);
+        fcntl(socket, F_SETFL, flags);
     }
     return error;
 }
@@ -40,15 +42,18 @@ static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *f
 /* Under way and the caller waits: hold it. Else the answer. */
 static eg_outcome conclude(eg_work *work, const eg_socket_facts *facts, int error)
 {
-    if (facts->blocking && facts->family == AF_UNIX && error == -EAGAIN) {
-        eg_hold_try_later(work); /* a full backlog: nothing that poll could tell */
-        return eg_wait();
+    bool backlog_full = facts->family == AF_UNIX && error == -EAGAIN;
+    bool under_way = error == -EINPROGRESS || (error == -EALREADY && facts->type == SOCK_STREAM);
+
+    /* One that is held did wait when its call began. */
+    if ((!backlog_full && !under_way) || (!work->started && work->path < 0 && !eg_socket_blocks(work->socket))) {
+        return error == 0 ? eg_result(0) : eg_failure(error);
     }
-    if (facts->blocking && (error == -EINPROGRESS || (error == -EALREADY && facts->type == SOCK_STREAM))) {
-        work->started = true;
-        return eg_wait();
+    if (backlog_full) {
+        eg_hold_try_later(work); /* nothing that poll could tell */
     }
-    return error == 0 ? eg_result(0) : eg_failure(error);
+    work->started = work->started || under_way;
+    return eg_wait();
 }
 
 static bool is_fresh_datagram(int socket, const eg_socket_facts *facts)
@@ -66,6 +71,9 @@ static bool is_fresh_datagram(int socket, const eg_socket_facts *facts)
 static eg_outcome probe(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
                         const eg_endpoint *endpoint)
 {
+    if (!eg_judge_still_waits(supervisor, work)) {
+        return eg_failure(EINTR);
+    }
     if (endpoint->port == 0 && shutdown(work->socket, SHUT_WR) != 0 && errno == ENOTCONN) {
         int error = connect_now(supervisor, facts, work->socket, &work->address, work->address_length);
         if (error == 0) {
@@ -115,6 +123,25 @@ static eg_outcome dial_unix(eg_supervisor *supervisor, eg_work *work, const eg_s
     return outcome;
 }
 
+/* Not allowed. A refusal leaves the socket alone, so it does not ask whether the caller still
+ * waits: whoever was killed meanwhile is told nothing. */
+static eg_outcome refuse(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts, const eg_dial *dial,
+                         eg_reason reason)
+{
+    const eg_endpoint *endpoint = dial->endpoint;
+    bool ip = endpoint->family == AF_INET || endpoint->family == AF_INET6;
+
+    if (ip && is_fresh_datagram(work->socket, facts)) {
+        return probe(supervisor, work, facts, endpoint);
+    }
+    if (reason == EG_REFUSED_NOT_LISTED && eg_relook_may_help(supervisor->state, endpoint->port) &&
+        eg_look_again(supervisor, work, endpoint, eg_socket_blocks(work->socket))) {
+        work->by_timer = true;
+        return eg_wait();
+    }
+    return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, endpoint);
+}
+
 /* Judged and allowed, or answered here. */
 static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
                               const eg_dial *dial)
@@ -122,24 +149,15 @@ static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg
     eg_reason reason = eg_judge_dial(supervisor, work, dial);
     bool to_stub = reason != EG_ALLOWED && eg_judge_is_nameserver(dial->endpoint);
 
+    if (reason != EG_ALLOWED && !to_stub) {
+        return refuse(supervisor, work, facts, dial, reason);
+    }
     if (!eg_judge_still_waits(supervisor, work)) {
         return eg_failure(EINTR);
     }
-    if (to_stub) {
-        /* Its questions are read before they leave. The redirected address is dialled below. */
-        if (eg_stub_redirect(supervisor, work, facts, dial->endpoint) != 0) {
-            return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_NAMESERVER, dial->endpoint);
-        }
-    } else if (reason != EG_ALLOWED) {
-        bool ip = dial->endpoint->family == AF_INET || dial->endpoint->family == AF_INET6;
-        if (ip && is_fresh_datagram(work->socket, facts)) {
-            return probe(supervisor, work, facts, dial->endpoint);
-        }
-        if (reason == EG_REFUSED_NOT_LISTED && eg_look_again(supervisor, work, dial->endpoint, facts->blocking)) {
-            work->by_timer = true;
-            return eg_wait();
-        }
-        return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, reason, dial->endpoint);
+    /* Its questions are read before they leave. The redirected address is dialled below. */
+    if (to_stub && eg_stub_redirect(supervisor, work, facts, dial->endpoint) != 0) {
+        return eg_judge_refuse(supervisor, work, EG_ROUTE_CONNECT, EG_REFUSED_NAMESERVER, dial->endpoint);
     }
     int error = connect_now(supervisor, facts, work->socket, &work->address, work->address_length);
     if (to_stub && (error == 0 || error == -EINPROGRESS)) {
@@ -154,6 +172,12 @@ static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
     eg_endpoint endpoint;
     uint64_t length = work->arguments[2] & 0xffffffffu;
 
+    if (work->socket < 0) {
+        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, work->id, (int)work->arguments[0]);
+    }
+    if (work->socket < 0 && work->socket != -EACCES) {
+        return eg_failure(work->socket);
+    }
     if (length > sizeof work->address) {
         return eg_failure(EINVAL);
     }
@@ -165,12 +189,6 @@ static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
         return eg_failure(error);
     }
     work->address_length = (socklen_t)length;
-    if (work->socket < 0) {
-        work->socket = eg_target_descriptor(&supervisor->targets, work->tid, work->id, (int)work->arguments[0]);
-    }
-    if (work->socket < 0 && work->socket != -EACCES) {
-        return eg_failure(work->socket);
-    }
     error = work->socket < 0 ? 0 : eg_socket_facts_read(work->socket, &facts);
     if (error == 0) {
         error = eg_endpoint_from_sockaddr(&endpoint, &work->address, length);
@@ -198,7 +216,6 @@ static eg_outcome finish(eg_supervisor *supervisor, eg_work *work)
     if (error != 0) {
         return eg_failure(error);
     }
-    facts.blocking = true; /* it was, when the call began */
     return conclude(work, &facts, connect_now(supervisor, &facts, work->socket, &work->address, work->address_length));
 }
 

@@ -82,10 +82,19 @@ static eg_outcome ended(const eg_work *work, int error)
     return eg_failure(error == EAGAIN && work->started ? EINPROGRESS : error);
 }
 
+/* The answer comes last: a caller that has it waits for this thread to sleep, or, where that
+ * takes one more call, is fetched by another processor, which costs both of them 2 us. */
+static void end(eg_supervisor *supervisor, eg_work *work, eg_outcome outcome)
+{
+    uint64_t id = work->id;
+
+    release(supervisor, work);
+    answer(supervisor, id, outcome);
+}
+
 static void end_early(eg_supervisor *supervisor, eg_work *work, int error)
 {
-    answer(supervisor, work->id, ended(work, error));
-    release(supervisor, work);
+    end(supervisor, work, ended(work, error));
 }
 
 /* By edges: what is ready and still has to wait must not spin. */
@@ -144,8 +153,7 @@ static void run_to_answer(eg_supervisor *supervisor, eg_work *work)
         }
         return;
     }
-    answer(supervisor, work->id, outcome);
-    release(supervisor, work);
+    end(supervisor, work, outcome);
 }
 
 void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
@@ -154,11 +162,13 @@ void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
     eg_work work;
 
     eg_notice_read(heard, &notice, &work);
+    if (notice.kind != EG_NOTICE_RECEIVE) {
+        atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
+    }
     switch (notice.kind) {
     case EG_NOTICE_RECEIVE:
-        answer(supervisor, work.id, eg_receive(supervisor, &work));
-        release(supervisor, &work);
-        return;
+        end(supervisor, &work, eg_receive(supervisor, &work));
+        break;
     case EG_NOTICE_JUDGE:
         run_to_answer(supervisor, &work);
         break;
@@ -170,7 +180,6 @@ void eg_hold_hear(eg_supervisor *supervisor, const struct seccomp_notif *heard)
         eg_judge_refuse_call(supervisor, work.tid, notice.route, notice.reason, notice.what);
         answer(supervisor, work.id, eg_failure(notice.error));
     }
-    atomic_fetch_add_explicit(&supervisor->counts->judged, 1, memory_order_relaxed);
 }
 
 void eg_hold_try_later(eg_work *work)

@@ -38,13 +38,14 @@ int eg_socket_facts_read(int socket, eg_socket_facts *out)
     if (out->type != SOCK_STREAM || out->protocol != IPPROTO_TCP) {
         out->family = eg_socket_family(socket);
     }
-    out->flags = fcntl(socket, F_GETFL);
-    if (out->flags < 0) {
-        return -errno;
-    }
-    out->blocking = (out->flags & O_NONBLOCK) == 0;
     out->kind = eg_socket_kind_of(out->family, out->type, out->protocol);
     return 0;
+}
+
+bool eg_socket_blocks(int socket)
+{
+    int flags = fcntl(socket, F_GETFL);
+    return flags >= 0 && (flags & O_NONBLOCK) == 0;
 }
 
 /* libc finds names in /etc/hosts without asking anybody. Where few names open the port, their

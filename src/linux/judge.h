@@ -9,8 +9,6 @@ typedef struct eg_socket_facts {
     int family; /* of a TCP socket AF_INET, be it that or AF_INET6: eg_socket_family tells them apart */
     int type, protocol;
     eg_socket_kind kind;
-    int flags; /* F_GETFL */
-    bool blocking;
 } eg_socket_facts;
 
 /* AF_UNSPEC where it is no socket. */
@@ -18,6 +16,9 @@ int eg_socket_family(int socket);
 
 /* 0; -ENOTSOCK and the like where it is no socket. */
 int eg_socket_facts_read(int socket, eg_socket_facts *out);
+
+/* Does a call on it wait, as long as no flag of the call says otherwise? */
+bool eg_socket_blocks(int socket);
 
 /* Ask the core. The thread's loopback flag is looked up only where it could matter. */
 eg_reason eg_judge_dial(eg_supervisor *supervisor, const eg_work *work, const eg_dial *dial);

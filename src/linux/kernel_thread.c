@@ -200,8 +200,9 @@ static int prepare_lending(start_up *start)
 {
     int error = start->lends ? eg_lender_connect(&lender) : 0;
 
-    if (error == 0 && start->lends && !memory_is_open(start)) {
-        error = eg_target_memory_by_pipe();
+    bool alone = start->lends && !memory_is_open(start);
+    if (error == 0) {
+        error = eg_target_memory_by_pipe(alone);
     }
     if (error != 0) {
         snprintf(start->why, sizeof start->why, "no descriptors for the supervisor: %s", strerror(-error));

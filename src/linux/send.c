@@ -175,10 +175,10 @@ static bool must_look_up(eg_supervisor *supervisor, eg_work *work, const eg_sock
 static eg_outcome conclude(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,
                            const remote_message *remote, const local_message *local, ssize_t sent)
 {
-    bool may_wait = facts->blocking && (remote->flags & MSG_DONTWAIT) == 0;
     int error = sent < 0 ? errno : 0;
+    bool may_wait = (remote->flags & MSG_DONTWAIT) == 0;
 
-    if (error == EAGAIN && may_wait) {
+    if (error == EAGAIN && may_wait && eg_socket_blocks(work->socket)) {
         if (facts->family == AF_UNIX && facts->type != SOCK_STREAM) {
             eg_hold_try_later(work); /* the peer's queue is full */
         }
@@ -192,7 +192,7 @@ static eg_outcome conclude(eg_supervisor *supervisor, eg_work *work, const eg_so
         return work->bytes_sent > 0 ? eg_result((int64_t)work->bytes_sent) : eg_failure(error);
     }
     work->bytes_sent += (size_t)sent;
-    if (facts->type == SOCK_STREAM && may_wait && work->bytes_sent < local->total) {
+    if (facts->type == SOCK_STREAM && work->bytes_sent < local->total && may_wait && eg_socket_blocks(work->socket)) {
         return eg_wait(); /* one piece at a time: others wait, too */
     }
     return eg_result((int64_t)work->bytes_sent);

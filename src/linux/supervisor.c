@@ -15,7 +15,7 @@
 #include "linux/hold.h"
 #include "linux/stub.h"
 
-#define TELL_MS 1
+#define TELL_MS 20
 
 int64_t eg_now_us(void)
 {

@@ -201,13 +201,54 @@ static void a_record_that_was_mixed_is_not_read(void **kept)
     add(journal, 1);
     atomic_store(&slot_of(journal, 1)->words[0], 1 + EG_JOURNAL_SLOTS);
     assert_false(eg_journal_read(journal, 1, &violation));
-    for (size_t i = 0; i < EG_VIOLATION_WORDS; i++) {
+    for (size_t i = 0; i < slot_of(journal, 1)->used; i++) {
         uint64_t number = add(journal, 1);
         assert_true(eg_journal_read(journal, number, &violation));
         atomic_fetch_xor(&slot_of(journal, number)->words[i], (uint64_t)1 << i % 64);
         ROW(!eg_journal_read(journal, number, &violation), "word %zu is another's", i);
     }
     FINISH_ROWS();
+}
+
+static void a_record_with_anothers_length_is_not_read(void **kept)
+{
+    eg_journal *journal = *kept;
+    eg_violation violation;
+    uint64_t used, lengths[] = {0, 1, EG_VIOLATION_WORDS, EG_VIOLATION_WORDS + 1, UINT64_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        uint64_t number = add(journal, 1);
+        assert_true(eg_journal_read(journal, number, &violation));
+        used = atomic_exchange(&slot_of(journal, number)->used, lengths[i]);
+        ROW(!eg_journal_read(journal, number, &violation), "%llu words for %llu", (unsigned long long)lengths[i],
+            (unsigned long long)used);
+    }
+    FINISH_ROWS();
+}
+
+/* The slot held a longer one a lap ago, and what that left there is not this record's. */
+static void a_short_record_in_the_place_of_a_long_one_is_itself(void **kept)
+{
+    eg_journal *journal = *kept;
+    eg_violation violation, brief = {.port = 9};
+    add(journal, 1);
+    atomic_store(&journal->total, EG_JOURNAL_SLOTS);
+    strcpy(brief.host, "::2");
+    memset(&violation, 'x', sizeof violation);
+    assert_int_equal(eg_journal_add(journal, &brief), 1 + EG_JOURNAL_SLOTS);
+    assert_true(eg_journal_read(journal, 1 + EG_JOURNAL_SLOTS, &violation));
+    assert_memory_equal(&violation, &brief, sizeof brief);
+}
+
+static void a_record_that_fills_every_field_comes_back_whole(void **kept)
+{
+    eg_violation violation, full;
+    memset(&full, 'x', sizeof full);
+    full.host[sizeof full.host - 1] = full.address[sizeof full.address - 1] = full.file[sizeof full.file - 1] = '\0';
+    full.caller_file[sizeof full.caller_file - 1] = full.library_file[sizeof full.library_file - 1] = '\0';
+    full.program[sizeof full.program - 1] = '\0';
+    assert_int_equal(eg_journal_add(*kept, &full), 1);
+    assert_true(eg_journal_read(*kept, 1, &violation));
+    assert_memory_equal(&violation, &full, sizeof full);
 }
 
 /* ---- many threads ---- */
@@ -322,6 +363,9 @@ int main(void)
         JOURNAL_TEST(a_writer_that_was_lapped_leaves_the_younger_record),
         JOURNAL_TEST(the_same_number_is_not_written_twice),
         JOURNAL_TEST(a_record_that_was_mixed_is_not_read),
+        JOURNAL_TEST(a_record_with_anothers_length_is_not_read),
+        JOURNAL_TEST(a_short_record_in_the_place_of_a_long_one_is_itself),
+        JOURNAL_TEST(a_record_that_fills_every_field_comes_back_whole),
         JOURNAL_TEST(eight_writers_are_counted_exactly_and_read_whole),
         JOURNAL_TEST(a_forked_child_writes_to_its_parents_journal),
     };
