@@ -19,6 +19,7 @@ COLOURS = {
     "run": "#9fd0bc",
     "sandlock": "#8b5aa8",
     "unguarded": "#8a8f98",
+    "empty notifier": "#c3c7ce",
 }
 RATIOS = ("udp_connect", "sendto", "getaddrinfo_number", "open_close", "import_json")
 TIMES = ("refusal", "refusal_name")

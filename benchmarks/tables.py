@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.cases import ENTRIES, MICRO, OURS, THREADS
 from benchmarks.chart import ratio
-from benchmarks.kernel import CALLS, CONTENDERS
+from benchmarks.kernel import CALLS, CONTENDERS, FLOOR
 
 START, END = "<!-- numbers: written by ./dev bench -->", "<!-- end of numbers -->"
 GUARDS = (OURS, "tethered", "tethered-locked", "pytest-socket")
@@ -103,13 +103,14 @@ def web(cases: Cases) -> list[str]:
 
 def kernel(cases: Cases) -> list[str]:
     """Return the table of the kernel layer."""
-    lines = ["| kernel layer | " + " | ".join(CONTENDERS) + " |", "| --- |" + " --- |" * len(CONTENDERS)]
+    columns = (*CONTENDERS, FLOOR)
+    lines = ["| kernel layer | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for call in CALLS:
         rows = cases.get(f"kernel_{call.operation}", {})
         if not rows:
             continue
         first = f"{rows['unguarded']['ns'][1] / 1000:.2f} us"
-        cells = [number(rows.get(name), absolute=not call.is_ratio) for name in CONTENDERS[1:]]
+        cells = [number(rows.get(name), absolute=not call.is_ratio) if name in rows else "" for name in columns[1:]]
         lines.append(f"| {call.title} | {first} | " + " | ".join(cells) + " |")
     return lines
 
