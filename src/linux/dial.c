@@ -166,6 +166,11 @@ static eg_outcome dial_judged(eg_supervisor *supervisor, eg_work *work, const eg
     return conclude(work, facts, error);
 }
 
+static bool is_ip(const eg_work *work)
+{
+    return work->address.ss_family == AF_INET || work->address.ss_family == AF_INET6;
+}
+
 static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
 {
     eg_socket_facts facts;
@@ -189,7 +194,7 @@ static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
         return eg_failure(error);
     }
     work->address_length = (socklen_t)length;
-    error = work->socket < 0 ? 0 : eg_socket_facts_read(work->socket, &facts);
+    error = work->socket < 0 ? 0 : eg_socket_facts_read(work->socket, is_ip(work), &facts);
     if (error == 0) {
         error = eg_endpoint_from_sockaddr(&endpoint, &work->address, length);
     }
@@ -211,7 +216,7 @@ static eg_outcome start(eg_supervisor *supervisor, eg_work *work)
 static eg_outcome finish(eg_supervisor *supervisor, eg_work *work)
 {
     eg_socket_facts facts;
-    int error = eg_socket_facts_read(work->socket, &facts);
+    int error = eg_socket_facts_read(work->socket, is_ip(work), &facts);
 
     if (error != 0) {
         return eg_failure(error);

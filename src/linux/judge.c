@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,11 +22,22 @@ int eg_socket_family(int socket)
     return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 ? family : AF_UNSPEC;
 }
 
-int eg_socket_facts_read(int socket, eg_socket_facts *out)
+/* Only TCP sockets, and MPTCP's, answer for TCP: one question where the others take two. */
+static bool speaks_tcp(int socket)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &value, &size) == 0;
+}
+
+int eg_socket_facts_read(int socket, bool likely_tcp, eg_socket_facts *out)
 {
     socklen_t size = sizeof out->type;
 
-    memset(out, 0, sizeof *out);
+    *out = (eg_socket_facts){.family = AF_INET, .type = SOCK_STREAM, .protocol = IPPROTO_TCP, .kind = EG_SOCKET_TCP};
+    if (likely_tcp && speaks_tcp(socket)) {
+        return 0;
+    }
     if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &out->type, &size) != 0) {
         return -errno;
     }
@@ -33,8 +45,7 @@ int eg_socket_facts_read(int socket, eg_socket_facts *out)
     if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &out->protocol, &size) != 0) {
         return -errno;
     }
-    /* No other family has streams of this protocol: one question less for most dials. */
-    out->family = AF_INET;
+    /* No other family has streams of this protocol: one question less. */
     if (out->type != SOCK_STREAM || out->protocol != IPPROTO_TCP) {
         out->family = eg_socket_family(socket);
     }

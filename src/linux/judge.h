@@ -7,15 +7,16 @@
 /* What a duplicate of the caller's socket is. */
 typedef struct eg_socket_facts {
     int family; /* of a TCP socket AF_INET, be it that or AF_INET6: eg_socket_family tells them apart */
-    int type, protocol;
+    int type, protocol; /* of an MPTCP socket perhaps TCP's */
     eg_socket_kind kind;
 } eg_socket_facts;
 
 /* AF_UNSPEC where it is no socket. */
 int eg_socket_family(int socket);
 
-/* 0; -ENOTSOCK and the like where it is no socket. */
-int eg_socket_facts_read(int socket, eg_socket_facts *out);
+/* 0; -ENOTSOCK and the like where it is no socket. Sooner done for TCP where that is likely,
+ * and a little later for the others. */
+int eg_socket_facts_read(int socket, bool likely_tcp, eg_socket_facts *out);
 
 /* Does a call on it wait, as long as no flag of the call says otherwise? */
 bool eg_socket_blocks(int socket);

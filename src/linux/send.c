@@ -262,7 +262,7 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
     if (work->question != 0) {
         return eg_question_go_on(supervisor, work);
     }
-    int error = eg_socket_facts_read(work->socket, &facts);
+    int error = eg_socket_facts_read(work->socket, false, &facts);
     error = error != 0 ? error : copy_name(work, remote, &local);
     error = error != 0 ? error : copy_payload(supervisor, work, &facts, remote, &local);
     if (error == 0 && wants_zero_copy(work->socket, remote->flags)) {

@@ -196,7 +196,7 @@ const eg_endpoint *eg_stub_stands_for(const eg_supervisor *supervisor, int socke
 
     if ((!is_connected_to(socket, stub->sockets[EG_STUB_UDP4]) &&
          !is_connected_to(socket, stub->sockets[EG_STUB_UDP6])) ||
-        eg_socket_facts_read(socket, &facts) != 0 || facts.kind != EG_SOCKET_UDP ||
+        eg_socket_facts_read(socket, false, &facts) != 0 || facts.kind != EG_SOCKET_UDP ||
         getsockname(socket, (struct sockaddr *)&own, &size) != 0) {
         return NULL;
     }
