@@ -32,6 +32,7 @@ typedef struct local_message {
     size_t payload_length; /* gathered; of a stream perhaps not all */
     size_t total;          /* as the caller asked */
     eg_unix_way way;
+    bool has_payload;  /* it came with the name */
     bool more_to_come; /* it does not leave alone: MSG_MORE, UDP_CORK */
 } local_message;
 
@@ -55,22 +56,46 @@ static void skip_bytes(struct iovec *vectors, size_t *count, size_t skip)
     }
 }
 
-static int copy_payload(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts,
-                        const remote_message *remote, local_message *local)
+/* The destination and what is known so far of the payload: of sendto all of it, of the others
+ * where it lies. */
+static int copy_name(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts,
+                     const remote_message *remote, struct iovec *vectors, local_message *local)
 {
-    struct iovec vectors[VECTORS_MAX];
+    bool named = remote->name != 0 && (remote->name_length > 0 || work->number == SYS_sendto);
+    eg_piece name = {remote->name, &local->name, named ? remote->name_length : 0};
+    eg_piece rest = {remote->vectors, vectors, remote->vector_count * sizeof *vectors};
+
+    local->way.path_descriptor = -1;
+    local->name_length = (socklen_t)name.length;
+    local->has_payload = remote->inline_payload && facts->type != SOCK_STREAM && remote->payload_length <= EG_PAYLOAD_MAX;
+    if (named && name.length > sizeof local->name) {
+        return -EINVAL;
+    }
+    if (remote->inline_payload) {
+        vectors[0] = (struct iovec){(void *)(uintptr_t)remote->vectors, remote->payload_length};
+        rest = (eg_piece){remote->vectors, supervisor->payload, local->has_payload ? remote->payload_length : 0};
+    } else if (remote->vector_count > VECTORS_MAX) {
+        rest.length = 0; /* said when the name is known */
+    }
+    memset(&local->name, 0, sizeof local->name);
+    int rest_error, error = eg_target_read_both(work->tid, &name, &rest, &rest_error);
+    /* The order of the kernel: a protocol looks at the name before the bytes, and after the vectors. */
+    if (error == 0 && !remote->inline_payload) {
+        error = rest_error;
+    }
+    if (error == 0 && named) {
+        error = eg_endpoint_from_sockaddr(&local->endpoint, &local->name, remote->name_length);
+    }
+    return error != 0 ? error : rest_error;
+}
+
+static int copy_payload(eg_supervisor *supervisor, const eg_work *work, const eg_socket_facts *facts,
+                        const remote_message *remote, struct iovec *vectors, local_message *local)
+{
     size_t count = remote->vector_count;
 
     if (count > VECTORS_MAX) {
         return -EMSGSIZE;
-    }
-    if (remote->inline_payload) {
-        vectors[0] = (struct iovec){(void *)(uintptr_t)remote->vectors, remote->payload_length};
-    } else {
-        int error = eg_target_read(work->tid, remote->vectors, vectors, count * sizeof vectors[0]);
-        if (error != 0) {
-            return error;
-        }
     }
     local->total = 0;
     for (size_t i = 0; i < count; i++) {
@@ -83,6 +108,10 @@ static int copy_payload(eg_supervisor *supervisor, const eg_work *work, const eg
     if (!stream && local->total > EG_PAYLOAD_MAX) {
         return -EMSGSIZE;
     }
+    if (local->has_payload) {
+        local->payload_length = local->total;
+        return 0;
+    }
     skip_bytes(vectors, &count, work->bytes_sent);
     size_t rest = local->total - work->bytes_sent;
     size_t wanted = rest < EG_PAYLOAD_MAX ? rest : EG_PAYLOAD_MAX;
@@ -92,25 +121,6 @@ static int copy_payload(eg_supervisor *supervisor, const eg_work *work, const eg
     }
     local->payload_length = (size_t)gathered;
     return local->payload_length == wanted || (stream && gathered > 0) ? 0 : -EFAULT;
-}
-
-static int copy_name(const eg_work *work, const remote_message *remote, local_message *local)
-{
-    local->way.path_descriptor = -1;
-    local->name_length = 0;
-    if (remote->name == 0 || (remote->name_length == 0 && work->number != SYS_sendto)) {
-        return 0;
-    }
-    if (remote->name_length > sizeof local->name) {
-        return -EINVAL;
-    }
-    memset(&local->name, 0, sizeof local->name);
-    int error = eg_target_read(work->tid, remote->name, &local->name, remote->name_length);
-    if (error == 0) {
-        error = eg_endpoint_from_sockaddr(&local->endpoint, &local->name, remote->name_length);
-    }
-    local->name_length = (socklen_t)remote->name_length;
-    return error;
 }
 
 static bool is_corked(int socket, const eg_socket_facts *facts)
@@ -254,6 +264,7 @@ static bool wants_zero_copy(int socket, unsigned flags)
 
 static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remote_message *remote)
 {
+    struct iovec vectors[VECTORS_MAX];
     eg_socket_facts facts;
     local_message local;
     eg_outcome outcome;
@@ -263,8 +274,8 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
         return eg_question_go_on(supervisor, work);
     }
     int error = eg_socket_facts_read(work->socket, false, &facts);
-    error = error != 0 ? error : copy_name(work, remote, &local);
-    error = error != 0 ? error : copy_payload(supervisor, work, &facts, remote, &local);
+    error = error != 0 ? error : copy_name(supervisor, work, &facts, remote, vectors, &local);
+    error = error != 0 ? error : copy_payload(supervisor, work, &facts, remote, vectors, &local);
     if (error == 0 && wants_zero_copy(work->socket, remote->flags)) {
         error = -ENOBUFS;
     }

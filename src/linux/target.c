@@ -138,6 +138,24 @@ int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length)
     return (size_t)done == length ? 0 : -EFAULT;
 }
 
+int eg_target_read_both(int32_t tid, const eg_piece *one, const eg_piece *other, int *other_error)
+{
+    struct iovec local[2] = {{one->to, one->length}, {other->to, other->length}};
+    struct iovec remote[2] = {{(void *)(uintptr_t)one->from, one->length},
+                              {(void *)(uintptr_t)other->from, other->length}};
+
+    *other_error = 0;
+    if (one->length > 0 && other->length > 0 && !by_pipe_alone && !goes_by_pipe(tid, 1, 1) &&
+        process_vm_readv(tid, local, 2, remote, 2, 0) == (ssize_t)(one->length + other->length)) {
+        return 0;
+    }
+    int error = eg_target_read(tid, one->from, one->to, one->length); /* which of them was it? */
+    if (error == 0) {
+        *other_error = eg_target_read(tid, other->from, other->to, other->length);
+    }
+    return error;
+}
+
 int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length)
 {
     struct iovec local = {(void *)(uintptr_t)from, length}, remote = {(void *)(uintptr_t)to, length};

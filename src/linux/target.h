@@ -48,6 +48,16 @@ bool eg_target_is_own(int32_t tid);
 int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length);
 int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length);
 
+typedef struct eg_piece {
+    uint64_t from;
+    void *to;
+    size_t length; /* 0 for none */
+} eg_piece;
+
+/* eg_target_read of one, and if that succeeds of the other, with an error of its own; in one
+ * call where that is sooner. */
+int eg_target_read_both(int32_t tid, const eg_piece *one, const eg_piece *other, int *other_error);
+
 /* Gather from the caller's vectors: the number of bytes, which may be less; -errno. */
 ssize_t eg_target_gather(int32_t tid, const struct iovec *vectors, size_t count, void *to, size_t length);
 

@@ -51,6 +51,14 @@ int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length)
     return 0;
 }
 
+int eg_target_read_both(int32_t tid, const eg_piece *one, const eg_piece *other, int *other_error)
+{
+    int error = eg_target_read(tid, one->from, one->to, one->length);
+
+    *other_error = error != 0 ? 0 : eg_target_read(tid, other->from, other->to, other->length);
+    return error;
+}
+
 int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length)
 {
     static uint8_t bytes[LARGEST_WRITE];
