@@ -60,7 +60,7 @@ static PyObject *door_violation_total(PyObject *module, PyObject *unused)
 {
     const eg_state *state = eg_guard_get();
     (void)module, (void)unused;
-    return PyLong_FromUnsignedLongLong(state == NULL ? 0 : eg_journal_total(&state->journal));
+    return PyLong_FromUnsignedLongLong(state == NULL ? 0 : eg_journal_total(state->journal));
 }
 
 static PyObject *door_violation(PyObject *module, PyObject *number)
@@ -73,7 +73,7 @@ static PyObject *door_violation(PyObject *module, PyObject *number)
     if (PyErr_Occurred()) {
         return NULL;
     }
-    if (state == NULL || !eg_journal_read(&state->journal, wanted, &violation)) {
+    if (state == NULL || !eg_journal_read(state->journal, wanted, &violation)) {
         Py_RETURN_NONE;
     }
     return eg_refuse_record(&violation);
@@ -132,7 +132,7 @@ static PyObject *door_posture(PyObject *module, PyObject *unused)
                          state == NULL ? "off" : state->observing ? "observing" : "enforcing", "routes", routes,
                          "floor_heard", heard ? Py_True : Py_False, "capability", eg_capability_state(),
                          "loopback_threads", (Py_ssize_t)(state == NULL ? 0 : eg_threads_count(&state->threads)),
-                         "violations", (unsigned long long)(state == NULL ? 0 : eg_journal_total(&state->journal)),
+                         "violations", (unsigned long long)(state == NULL ? 0 : eg_journal_total(state->journal)),
                          "kernel", kernel);
 }
 

@@ -38,12 +38,18 @@ eg_state *eg_state_create(size_t entries, size_t text_bytes)
         return NULL;
     }
     size_t size = offsetof(eg_state, allowlist) + eg_allowlist_size(entries, text_bytes) + 64;
-    void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) {
+        return NULL;
+    }
+    void *journal = mmap(NULL, sizeof(eg_journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (journal == MAP_FAILED) {
+        munmap(block, size);
         return NULL;
     }
     eg_state *state = block;
     state->size = size;
+    state->journal = journal;
     state->grants.hash_seed = random_seed();
     eg_allowlist_init(&state->allowlist, entries, text_bytes, random_seed());
     eg_unix_owner_remember(&state->installer);
@@ -56,6 +62,7 @@ eg_state *eg_state_create(size_t entries, size_t text_bytes)
 void eg_state_destroy(eg_state *state)
 {
     if (state != NULL) {
+        munmap(state->journal, sizeof *state->journal);
         munmap(state, state->size);
     }
 }

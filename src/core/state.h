@@ -1,5 +1,6 @@
-/* The one flat block: policy, grants, journal, table of threads. No pointers inside, mapped
- * shared, so that a thread without the GIL and a forked child read the same verdicts. */
+/* The one flat block: policy, grants, table of threads. A thread without the GIL reads the same
+ * verdicts. A forked child has a copy: what it writes there is its own. The journal alone is
+ * shared with it (ADR-0023). */
 #ifndef EG_CORE_STATE_H
 #define EG_CORE_STATE_H
 
@@ -13,7 +14,7 @@ typedef struct eg_installer {
     int32_t pid;
     uint64_t start_time;
     uint64_t program_device;
-    uint64_t program_inode;
+    _Atomic uint64_t program_inode; /* 0: descendants of any program count */
     /* Under a filter of the kernel layer that came later: relatives from before it are none (clock ticks since boot, as
      * /proc tells start times; and how many filters a process stands under). 0 where there is none. */
     _Atomic uint64_t filtered_since;
@@ -27,7 +28,7 @@ typedef struct eg_state {
     eg_installer installer;
     eg_name own_name;      /* gethostname(2) at install, normalised; empty where it is no name */
     eg_threads threads;
-    eg_journal journal;
+    eg_journal *journal;   /* a mapping of its own */
     eg_grants grants;
     eg_allowlist allowlist; /* last: its tables follow it */
 } eg_state;

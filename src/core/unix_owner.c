@@ -75,8 +75,10 @@ void eg_unix_owner_remember(eg_installer *installer)
     int32_t parent;
     memset(installer, 0, sizeof *installer);
     int32_t pid = (int32_t)getpid();
+    uint64_t inode = 0;
     if (read_process(pid, &parent, &installer->start_time) &&
-        read_program(pid, &installer->program_device, &installer->program_inode)) {
+        read_program(pid, &installer->program_device, &inode)) {
+        installer->program_inode = inode;
         installer->pid = pid;
     }
 }
@@ -108,6 +110,7 @@ void eg_unix_owner_filtered(eg_installer *installer)
     atomic_store(&installer->filters, filters_of((int32_t)getpid()));
     /* Those that were started before in this very tick are told by their filters. */
     atomic_store(&installer->filtered_since, (uint64_t)now.tv_sec * second + (uint64_t)now.tv_nsec * second / 1000000000u);
+    atomic_store(&installer->program_inode, 0); /* all that comes after stands under the filter, whatever it runs */
 }
 
 static bool is_filtered(const eg_installer *installer, int32_t pid, uint64_t started)

@@ -137,7 +137,7 @@ static void keep(eg_supervisor *supervisor, int32_t tid, eg_violation *violation
         eg_target_who(&supervisor->targets, tid, &violation->pid, violation->program);
     }
     violation->pid = violation->pid != 0 ? violation->pid : tid;
-    eg_journal_add(&supervisor->state->journal, violation);
+    eg_journal_add(supervisor->state->journal, violation);
     atomic_store(&supervisor->counts->last, violation->number);
     atomic_fetch_add(&supervisor->counts->news, 1);
 }

@@ -3,6 +3,7 @@
  * close it, and when the thread is gone the kernel answers ENOSYS. */
 #include "linux/kernel_thread.h"
 
+#include <alloca.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include "linux/call_filter.h"
 #include "linux/lender.h"
 #include "linux/rings.h"
+#include "linux/stack.h"
 
 #define STACK_SIZE (512u * 1024)
 #define CHILDREN_JUDGED "judged"
@@ -46,6 +48,7 @@ typedef struct start_up {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     eg_supervisor *supervisor;
+    void *stack;
     int probe;      /* a descriptor of the process, to try pidfd_getfd on */
     int32_t starter; /* the thread that has it */
     bool lends; /* the lender's thread runs */
@@ -200,9 +203,8 @@ static int prepare_lending(start_up *start)
 {
     int error = start->lends ? eg_lender_connect(&lender) : 0;
 
-    bool alone = start->lends && !memory_is_open(start);
-    if (error == 0) {
-        error = eg_target_memory_by_pipe(alone);
+    if (error == 0 && start->lends && !memory_is_open(start)) {
+        error = eg_target_memory_by_pair();
     }
     if (error != 0) {
         snprintf(start->why, sizeof start->why, "no descriptors for the supervisor: %s", strerror(-error));
@@ -242,6 +244,7 @@ static int put_in_force(start_up *start)
     int error = eg_supervisor_prepare(supervisor);
     error = error != 0 ? error : eg_filter_build(&filter, supervisor->exempt);
     int listener = error != 0 ? error : eg_filter_enforce(&filter, 1);
+    explicit_bzero(&filter, sizeof filter);
     if (listener < 0) {
         eg_kernel_explain(listener, start->why);
         return -1;
@@ -258,8 +261,16 @@ static void *supervise(void *argument)
 {
     start_up *start = argument;
     eg_supervisor *supervisor = start->supervisor;
-    int result = put_in_force(start);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    /* So that the calls below begin on another page, of whatever size. */
+    /* cppcheck-suppress allocaCalled */
+    const char *gap = alloca(2 * page);
 
+    eg_stack_hide(start->stack, gap + page);
+    int result = put_in_force(start);
+    if (result != 0) {
+        eg_target_memory_forget();
+    }
     if (result != 0 && start->lends) {
         eg_lender_stop(&lender);
     }
@@ -277,9 +288,15 @@ static void *supervise(void *argument)
 
 static int run_thread(start_up *start)
 {
-    int error = eg_detached_start(supervise, start, STACK_SIZE);
+    pthread_t thread;
+    start->stack = eg_stack_create(STACK_SIZE);
+    int error = start->stack == NULL ? errno : eg_thread_start_on(&thread, supervise, start, start->stack, STACK_SIZE);
+
     if (error != 0) {
         snprintf(start->why, sizeof start->why, "no thread for the supervisor: %s", strerror(error));
+        if (start->stack != NULL) {
+            eg_stack_destroy(start->stack, STACK_SIZE);
+        }
         return -1;
     }
     pthread_mutex_lock(&start->lock);
@@ -287,6 +304,12 @@ static int run_thread(start_up *start)
         pthread_cond_wait(&start->changed, &start->lock);
     }
     pthread_mutex_unlock(&start->lock);
+    if (start->result == 0) {
+        pthread_detach(thread);
+    } else {
+        pthread_join(thread, NULL);
+        eg_stack_destroy(start->stack, STACK_SIZE);
+    }
     return start->result;
 }
 
@@ -391,6 +414,10 @@ int eg_kernel_thread_start(eg_state *state, char why[EG_WHY_SIZE])
     close(ends[1]);
     if (result != 0) {
         snprintf(why, EG_WHY_SIZE, "%s", start.why);
+        eg_supervisor_destroy(start.supervisor);
+        if (!start.lends) { /* the lender's thread may look at it still */
+            munmap(exempt, (size_t)sysconf(_SC_PAGESIZE));
+        }
     } else if (!is_proved()) {
         snprintf(why, EG_WHY_SIZE, "it was put in force and failed its proof: a dial was not refused, or an harmless one not performed");
         result = -1;

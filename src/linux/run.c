@@ -215,7 +215,7 @@ int eg_run_supervised(eg_state *state, eg_run *run)
     }
     /* Every descendant stands under the filter, whatever program it runs: a UNIX socket that
      * one of them holds leads nowhere else. */
-    state->installer.program_device = state->installer.program_inode = 0;
+    state->installer.program_inode = 0;
     self.supervisor = eg_supervisor_create(state, &no_secret, &run->counts);
     if (self.supervisor == NULL || eg_supervisor_prepare(self.supervisor) != 0) {
         snprintf(run->why, EG_WHY_SIZE, "no memory or descriptors for the supervisor: %s", strerror(errno));

@@ -27,6 +27,11 @@ struct eg_stub *eg_stub_create(void)
     return stub;
 }
 
+void eg_stub_destroy(struct eg_stub *stub)
+{
+    munmap(stub, sizeof *stub);
+}
+
 bool eg_stub_is_busy(const struct eg_stub *stub)
 {
     bool busy = stub->busy > 0;

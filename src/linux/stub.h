@@ -7,6 +7,9 @@
 
 struct eg_stub *eg_stub_create(void);
 
+/* Unmap one that never served. */
+void eg_stub_destroy(struct eg_stub *stub);
+
 /* Put the stub's address in place of a nameserver's in `work`. 0, or -errno where the stub
  * cannot be had (another network namespace, no loopback): the connect is then refused. */
 int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_facts *facts,

@@ -50,6 +50,12 @@ eg_supervisor *eg_supervisor_create(eg_state *state, eg_exempt *exempt, eg_kerne
     return supervisor;
 }
 
+void eg_supervisor_destroy(eg_supervisor *supervisor)
+{
+    eg_stub_destroy(supervisor->stub);
+    munmap(supervisor, sizeof *supervisor);
+}
+
 uint64_t eg_network_of(int socket)
 {
     uint64_t cookie = 0;
@@ -84,7 +90,7 @@ static void tell(eg_supervisor *supervisor)
     uint64_t last = atomic_load(&counts->last);
 
     while (supervisor->on_refusal != NULL && supervisor->told < last) {
-        if (eg_journal_read(&supervisor->state->journal, ++supervisor->told, &violation)) {
+        if (eg_journal_read(supervisor->state->journal, ++supervisor->told, &violation)) {
             supervisor->on_refusal(supervisor->context, &violation);
         }
     }
@@ -172,7 +178,8 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
         struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
                                   {.fd = supervisor->epoll, .events = POLLIN}};
         uint64_t news = atomic_load(&supervisor->counts->last) - supervisor->told;
-        int timeout = news != 0 ? TELL_MS : timeout_of(supervisor);
+        int timeout = timeout_of(supervisor);
+        timeout = news != 0 && (timeout < 0 || timeout > TELL_MS) ? TELL_MS : timeout;
         int count = wait_for_either(supervisor, ready, timeout);
         if (count < 0 && errno != EINTR) {
             break;

@@ -100,6 +100,9 @@ enum { EG_EVENT_HELD = 1, EG_EVENT_STUB, EG_EVENT_OTHER };
 /* Map a supervisor; all descriptors -1. NULL with errno. */
 eg_supervisor *eg_supervisor_create(eg_state *state, eg_exempt *exempt, eg_kernel_counts *counts);
 
+/* Unmap one that never served, whose descriptors are gone. */
+void eg_supervisor_destroy(eg_supervisor *supervisor);
+
 /* Open what it needs before the filter stands. 0 / -errno. */
 int eg_supervisor_prepare(eg_supervisor *supervisor);
 

@@ -8,20 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "linux/lender.h"
 #include "linux/supervisor.h"
 
-#define BY_PIPE_MAX 4096u /* one page, one piece */
-
-/* Of the one supervisor: its own process's memory goes through this pipe, which takes a third
- * of the time of process_vm_readv; -1 where it has none. */
-static int memory_pipe[2] = {-1, -1};
-static bool by_pipe_alone; /* process_vm_readv is forbidden */
-/* The last caller whose descriptor was had, where it is a thread of this process: the kernel
- * gives none of a thread that has ended, so its id is nobody else's while it waits. */
-static int32_t own_caller;
+/* Of the one supervisor; -1 while process_vm_readv does. Not a pipe, which would be quicker: one
+ * can be opened again by its name in /proc, by any process of the user, and written to. */
+static int memory_pair[2] = {-1, -1};
 
 void eg_targets_init(eg_targets *targets, const eg_exempt *exempt)
 {
@@ -41,7 +36,6 @@ static void forget(eg_targets *targets, size_t slot)
         close(targets->kept[slot].comm);
     }
     targets->kept[slot].tid = targets->kept[slot].tgid = 0;
-    targets->kept[slot].is_own = false;
     targets->kept[slot].read_ms = 0;
     targets->kept[slot].pidfd = targets->kept[slot].comm = -1;
 }
@@ -58,10 +52,14 @@ static int memory_error(int error)
     return error == EPERM ? -EACCES : error == ESRCH ? -ESRCH : -EFAULT;
 }
 
-int eg_target_memory_by_pipe(bool alone)
+int eg_target_memory_by_pair(void)
 {
-    by_pipe_alone = alone;
-    return pipe2(memory_pipe, O_CLOEXEC | O_NONBLOCK) == 0 ? 0 : -errno;
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, memory_pair) == 0 ? 0 : -errno;
+}
+
+void eg_target_memory_forget(void)
+{
+    memory_pair[0] = memory_pair[1] = -1;
 }
 
 bool eg_target_is_own(int32_t tid)
@@ -71,20 +69,20 @@ bool eg_target_is_own(int32_t tid)
 
 /* This process's memory, with the kernel looking whether it is there: as much as could be
  * had, -EFAULT for nothing. */
-static ssize_t copy_by_pipe(void *to, const void *from, size_t length)
+static ssize_t copy_by_pair(void *to, const void *from, size_t length)
 {
     size_t done = 0;
 
     while (done < length) {
-        size_t piece = length - done < 4096 ? length - done : 4096; /* fits an empty pipe */
-        ssize_t put = write(memory_pipe[1], (const char *)from + done, piece);
+        size_t piece = length - done < 4096 ? length - done : 4096; /* fits an empty pair */
+        ssize_t put = write(memory_pair[1], (const char *)from + done, piece);
         if (put <= 0) {
             break;
         }
-        ssize_t got = read(memory_pipe[0], (char *)to + done, (size_t)put);
+        ssize_t got = read(memory_pair[0], (char *)to + done, (size_t)put);
         if (got != put) {
             char rest[4096];
-            while (read(memory_pipe[0], rest, sizeof rest) > 0) { /* leave nothing behind */
+            while (read(memory_pair[0], rest, sizeof rest) > 0) { /* leave nothing behind */
             }
             break;
         }
@@ -97,13 +95,13 @@ static ssize_t copy_by_pipe(void *to, const void *from, size_t length)
 }
 
 /* As process_vm_readv(2), of this process. */
-static ssize_t gather_by_pipe(void *to, size_t length, const struct iovec *vectors, size_t count)
+static ssize_t gather_by_pair(void *to, size_t length, const struct iovec *vectors, size_t count)
 {
     size_t done = 0;
 
     for (size_t i = 0; i < count && done < length; i++) {
         size_t piece = vectors[i].iov_len < length - done ? vectors[i].iov_len : length - done;
-        ssize_t got = piece == 0 ? 0 : copy_by_pipe((char *)to + done, vectors[i].iov_base, piece);
+        ssize_t got = piece == 0 ? 0 : copy_by_pair((char *)to + done, vectors[i].iov_base, piece);
         if (got < 0) {
             return done > 0 ? (ssize_t)done : got;
         }
@@ -113,15 +111,6 @@ static ssize_t gather_by_pipe(void *to, size_t length, const struct iovec *vecto
         }
     }
     return (ssize_t)done;
-}
-
-/* What is long or scattered process_vm_readv has sooner. */
-static bool goes_by_pipe(int32_t tid, size_t count, size_t length)
-{
-    if (by_pipe_alone) {
-        return eg_target_is_own(tid);
-    }
-    return memory_pipe[0] >= 0 && tid == own_caller && count == 1 && length <= BY_PIPE_MAX;
 }
 
 int eg_target_read(int32_t tid, uint64_t from, void *to, size_t length)
@@ -145,7 +134,7 @@ int eg_target_read_both(int32_t tid, const eg_piece *one, const eg_piece *other,
                               {(void *)(uintptr_t)other->from, other->length}};
 
     *other_error = 0;
-    if (one->length > 0 && other->length > 0 && !by_pipe_alone && !goes_by_pipe(tid, 1, 1) &&
+    if (one->length > 0 && other->length > 0 && memory_pair[0] < 0 &&
         process_vm_readv(tid, local, 2, remote, 2, 0) == (ssize_t)(one->length + other->length)) {
         return 0;
     }
@@ -163,12 +152,9 @@ int eg_target_write(int32_t tid, uint64_t to, const void *from, size_t length)
     if (length == 0) {
         return 0;
     }
-    if (goes_by_pipe(tid, 1, length)) {
-        ssize_t copied = copy_by_pipe(remote.iov_base, from, length);
+    if (memory_pair[0] >= 0) {
+        ssize_t copied = eg_target_is_own(tid) ? copy_by_pair(remote.iov_base, from, length) : -EACCES;
         return copied < 0 ? (int)copied : (size_t)copied == length ? 0 : -EFAULT;
-    }
-    if (by_pipe_alone) {
-        return -EACCES;
     }
     ssize_t done = process_vm_writev(tid, &local, 1, &remote, 1, 0);
 
@@ -185,11 +171,8 @@ ssize_t eg_target_gather(int32_t tid, const struct iovec *vectors, size_t count,
     if (length == 0 || count == 0) {
         return 0;
     }
-    if (goes_by_pipe(tid, count, length)) {
-        return gather_by_pipe(to, length, vectors, count);
-    }
-    if (by_pipe_alone) {
-        return -EACCES;
+    if (memory_pair[0] >= 0) {
+        return eg_target_is_own(tid) ? gather_by_pair(to, length, vectors, count) : -EACCES;
     }
     ssize_t done = process_vm_readv(tid, &local, 1, vectors, count, 0);
     return done < 0 ? memory_error(errno) : done;
@@ -228,7 +211,6 @@ static int kept_pidfd(eg_targets *targets, int32_t tid, bool fresh)
     forget(targets, slot);
     *pidfd = open_pidfd(targets, tid);
     targets->kept[slot].tid = tid;
-    targets->kept[slot].is_own = eg_target_is_own(tid);
     return *pidfd;
 }
 
@@ -242,7 +224,6 @@ int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int desc
     if (targets->lender != NULL) {
         return eg_target_is_own(tid) ? eg_lender_borrow(targets->lender, targets->listener, id, descriptor) : -EACCES;
     }
-    own_caller = 0;
     for (int fresh = 0; fresh < 2; fresh++) {
         int pidfd = kept_pidfd(targets, tid, fresh != 0);
         if (pidfd < 0) {
@@ -250,7 +231,6 @@ int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int desc
         }
         int copy = eg_exempt_getfd(targets->exempt, pidfd, descriptor);
         if (copy >= 0) {
-            own_caller = targets->kept[(uint32_t)tid % EG_TARGETS].is_own ? tid : 0;
             return copy;
         }
         if (errno != ESRCH) {

@@ -24,7 +24,6 @@ typedef struct eg_targets {
         int32_t tid;
         int32_t tgid; /* 0 before it was asked */
         int pidfd;
-        bool is_own; /* a thread of this process */
         int comm; /* /proc/<tgid>/comm, open: reading it again tells of an exec */
         int64_t read_ms; /* when `program` was read; 0 for never */
         char program[32];
@@ -36,9 +35,12 @@ void eg_targets_init(eg_targets *targets, const eg_exempt *exempt);
 /* Close all that is kept. */
 void eg_targets_forget(eg_targets *targets);
 
-/* Read this process's own memory through a pipe from now on; `alone` where process_vm_readv
- * is forbidden, so that there is no other. One supervisor a process. 0 / -errno. */
-int eg_target_memory_by_pipe(bool alone);
+/* Read memory through a pair of sockets from now on: this process's own, where
+ * process_vm_readv is forbidden. One supervisor a process. 0 / -errno. */
+int eg_target_memory_by_pair(void);
+
+/* The supervisor did not start, and its descriptors are gone. */
+void eg_target_memory_forget(void);
 
 /* Is it a thread of this process? */
 bool eg_target_is_own(int32_t tid);

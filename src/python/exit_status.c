@@ -19,7 +19,7 @@ static void at_exit(void)
     if (owner != getpid() || state == NULL || state->observing) {
         return;
     }
-    unsigned long long total = eg_journal_total(&state->journal);
+    unsigned long long total = eg_journal_total(state->journal);
     if (total <= counted_from) {
         return;
     }

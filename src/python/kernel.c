@@ -35,6 +35,12 @@ PyObject *eg_kernel_install(PyObject *module, PyObject *unused)
         PyErr_SetString(PyExc_RuntimeError, "egressguard.install_kernel(): call egressguard.install() first");
         return NULL;
     }
+    if (!eg_kernel_is_active() && PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        /* The thread that logs what it refuses belongs to the interpreter that calls. */
+        PyErr_SetString(PyExc_RuntimeError,
+                        "egressguard.install_kernel() is for the main interpreter; it then holds in all of them");
+        return NULL;
+    }
     /* With the GIL held: two threads that start it at once would make two supervisors. */
     done = eg_kernel_thread_start(state, why);
     if (done == 0 && eg_kernel_log_start() < 0) {

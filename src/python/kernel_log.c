@@ -30,7 +30,7 @@ static void tell_up_to(uint64_t last)
     told = told > oldest ? told : oldest; /* what the ring has lost is counted all the same */
     while (told < last) {
         uint64_t number = ++told; /* before the call: a listener may let other threads run */
-        if (eg_journal_read(&state->journal, number, &violation) && (violation.flags & EG_VIOLATION_KERNEL) != 0) {
+        if (eg_journal_read(state->journal, number, &violation) && (violation.flags & EG_VIOLATION_KERNEL) != 0) {
             eg_refuse_tell(number);
         }
     }

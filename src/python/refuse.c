@@ -192,7 +192,7 @@ static bool keep(const eg_attempt *attempt, eg_violation *violation)
     violation->flags = observing ? EG_VIOLATION_OBSERVED : 0;
     eg_callsite_fill(violation);
     if (state != NULL) {
-        eg_journal_add(&state->journal, violation);
+        eg_journal_add(state->journal, violation);
     }
     return observing;
 }
@@ -363,13 +363,13 @@ int eg_refuse_endpoint(eg_route route, eg_reason reason, const eg_endpoint *endp
 
 PyObject *eg_refuse_record(const eg_violation *violation)
 {
-    return Py_BuildValue("{sK sL sL si si sN sN sN ss ss sN si ss sO sO sN si sN}", "number",
+    return Py_BuildValue("{sK sL sL si si sN sN sN ss ss sN si sN sO sO sN si sN}", "number",
                          (unsigned long long)violation->number, "monotonic_ns", (long long)violation->monotonic_ns,
                          "wall_ns", (long long)violation->wall_ns, "pid", violation->pid, "thread", violation->tid,
                          "host", text_of(violation->host), "port", port_or_none(violation->port), "address",
                          text_or_none(violation->address), "route", eg_route_name((eg_route)violation->route), "reason",
                          eg_reason_word((eg_reason)violation->reason), "file", text_or_none(violation->file), "line",
-                         violation->line, "program", violation->program, "observed",
+                         violation->line, "program", text_of(violation->program), "observed",
                          (violation->flags & EG_VIOLATION_OBSERVED) != 0 ? Py_True : Py_False, "kernel",
                          (violation->flags & EG_VIOLATION_KERNEL) != 0 ? Py_True : Py_False, "caller_file",
                          text_or_none(violation->caller_file), "caller_line", violation->caller_line, "library_file",

@@ -1,18 +1,18 @@
-/* The one flat block: shared with children, closed while nobody has filled it. */
+/* The one flat block: of which a child has a copy, but for the journal; closed while nobody has filled it. */
 #include "support.h"
 
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void a_new_block_is_shared_and_empty(void **unused)
+static void a_new_block_is_empty(void **unused)
 {
     (void)unused;
     eg_state *state = eg_state_create(10, 100);
     assert_non_null(state);
     assert_int_equal(state->allowlist.entry_count, 0);
     assert_int_equal(state->allowlist.record_count, 0);
-    assert_int_equal(eg_journal_total(&state->journal), 0);
+    assert_int_equal(eg_journal_total(state->journal), 0);
     assert_int_equal(eg_threads_count(&state->threads), 0);
     assert_int_equal(state->installer.pid, getpid());
     assert_true(state->installer.start_time > 0);
@@ -20,22 +20,25 @@ static void a_new_block_is_shared_and_empty(void **unused)
     eg_state_destroy(state);
 }
 
-static void what_a_child_writes_its_parent_reads(void **unused)
+static void a_childs_list_is_its_own_and_its_refusals_are_its_parents(void **unused)
 {
     (void)unused;
     eg_state *state = eg_state_create(1, 10);
     pid_t child = fork();
     if (child == 0) {
         eg_entry entry;
+        eg_violation violation = {.port = 7};
         bool added = eg_entry_parse("a:1", 3, &entry) == NULL && eg_allowlist_add(&state->allowlist, &entry) == 0;
-        _exit(added ? 0 : 1);
+        _exit(added && eg_journal_add(state->journal, &violation) == 1 ? 0 : 1);
     }
     int status = 1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     eg_name name = name_of("a");
     eg_name_match match;
-    assert_int_equal(eg_allowlist_match_name(&state->allowlist, &name, 1, &match), EG_MATCH_LISTED);
+    assert_int_not_equal(eg_allowlist_match_name(&state->allowlist, &name, 1, &match), EG_MATCH_LISTED);
+    assert_int_equal(state->allowlist.entry_count, 0);
+    assert_int_equal(eg_journal_total(state->journal), 1);
     eg_state_destroy(state);
 }
 
@@ -74,8 +77,8 @@ static void destroying_nothing_is_allowed(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_block_is_shared_and_empty),
-        cmocka_unit_test(what_a_child_writes_its_parent_reads),
+        cmocka_unit_test(a_new_block_is_empty),
+        cmocka_unit_test(a_childs_list_is_its_own_and_its_refusals_are_its_parents),
         cmocka_unit_test(two_blocks_have_seeds_of_their_own),
         cmocka_unit_test(a_list_that_cannot_be_numbered_is_not_made),
         cmocka_unit_test(destroying_nothing_is_allowed),

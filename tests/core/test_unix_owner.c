@@ -211,6 +211,17 @@ static void a_descendant_from_before_the_filter_is_not(void **unused)
     close(own);
 }
 
+/* Under the filter whatever a descendant runs is judged: the program tells nothing any more. */
+static void a_descendant_of_any_program_is_once_the_filter_stands(void **unused)
+{
+    (void)unused;
+    eg_unix_owner_filtered(&installer);
+    pid_t child = holder(OTHER_PROGRAM, SOCK_STREAM, ABSTRACT);
+    assert_true(is_family(ABSTRACT));
+    end(child);
+    let_all_end();
+}
+
 static void the_filters_of_the_installer_are_counted(void **unused)
 {
     (void)unused;
@@ -384,6 +395,7 @@ int main(void)
         OWNER_TEST(a_datagram_socket_of_another_program_is_not),
         OWNER_TEST(a_descendant_with_another_program_is_not),
         OWNER_TEST(any_program_is_family_where_the_installer_names_none),
+        OWNER_TEST(a_descendant_of_any_program_is_once_the_filter_stands),
         OWNER_TEST(the_filters_of_the_installer_are_counted),
         OWNER_TEST(a_listener_that_changed_hands_is_looked_for_anew),
         OWNER_TEST(a_descendant_from_before_the_filter_is_not),
