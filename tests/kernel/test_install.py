@@ -333,3 +333,12 @@ def test_without_proc_it_is_a_loud_error() -> None:
     if "Operation not permitted" in done.stderr:
         pytest.skip("no mount namespace: unshare needs root")
     assert done.stdout == "True\n", done
+
+
+def test_a_subinterpreter_is_told_to_leave_it_to_the_main_one() -> None:
+    """The thread that logs would be its own, and an interpreter cannot end while it has a thread (3.12 and later)."""
+    code = "import egressguard\ntry: egressguard.install_kernel()\nexcept RuntimeError as error: print(error)"
+    told = run(
+        f"import egressguard, _interpreters as i; egressguard.install(()); n = i.create(); i.exec(n, {code!r}); i.destroy(n)"
+    )
+    assert "for the main interpreter" in told
