@@ -42,14 +42,15 @@ eg_state *eg_state_create(size_t entries, size_t text_bytes)
     if (block == MAP_FAILED) {
         return NULL;
     }
-    void *journal = mmap(NULL, sizeof(eg_journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (journal == MAP_FAILED) {
+    void *shared = mmap(NULL, sizeof(eg_shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
         munmap(block, size);
         return NULL;
     }
     eg_state *state = block;
     state->size = size;
-    state->journal = journal;
+    state->shared = shared;
+    state->journal = &state->shared->journal;
     state->grants.hash_seed = random_seed();
     eg_allowlist_init(&state->allowlist, entries, text_bytes, random_seed());
     eg_unix_owner_remember(&state->installer);
@@ -62,7 +63,7 @@ eg_state *eg_state_create(size_t entries, size_t text_bytes)
 void eg_state_destroy(eg_state *state)
 {
     if (state != NULL) {
-        munmap(state->journal, sizeof *state->journal);
+        munmap(state->shared, sizeof *state->shared);
         munmap(state, state->size);
     }
 }

@@ -1,6 +1,6 @@
 /* The one flat block: policy, grants, table of threads. A thread without the GIL reads the same
- * verdicts. A forked child has a copy: what it writes there is its own. The journal alone is
- * shared with it (ADR-0023). */
+ * verdicts. A forked child has a copy: what it writes there is its own. What it shares
+ * with its parent stands in eg_shared (ADR-0023). */
 #ifndef EG_CORE_STATE_H
 #define EG_CORE_STATE_H
 
@@ -21,14 +21,21 @@ typedef struct eg_installer {
     _Atomic uint32_t filters;
 } eg_installer;
 
+/* Shared with forked children, in a mapping of its own. */
+typedef struct eg_shared {
+    /* A socket exists that could hide behind any object (ADR-0007); a child can send it back. */
+    _Atomic bool sockets_distrusted;
+    eg_journal journal;
+} eg_shared;
+
 typedef struct eg_state {
     uint64_t size;
     bool observing;        /* set before the block is published: journal, and let through */
-    _Atomic bool sockets_distrusted; /* a socket exists that could hide behind any object (ADR-0007) */
     eg_installer installer;
     eg_name own_name;      /* gethostname(2) at install, normalised; empty where it is no name */
     eg_threads threads;
-    eg_journal *journal;   /* a mapping of its own */
+    eg_shared *shared;
+    eg_journal *journal;   /* the shared one */
     eg_grants grants;
     eg_allowlist allowlist; /* last: its tables follow it */
 } eg_state;

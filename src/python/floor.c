@@ -152,7 +152,7 @@ static int notice_socket(eg_state *state, PyObject *args)
     }
     int family = numbers[0] == -1 ? AF_INET : numbers[0], type = numbers[1] == -1 ? SOCK_STREAM : numbers[1];
     if (eg_socket_object_is_exotic(family, type, numbers[2] == -1 ? 0 : numbers[2])) {
-        state->sockets_distrusted = true;
+        state->shared->sockets_distrusted = true;
     }
     return 0;
 }

@@ -146,7 +146,7 @@ static int publish(eg_state *state)
         /* The numbers go on, so that nobody takes new violations for old ones. The block
          * itself stays mapped: other threads may be reading it. */
         atomic_store(&state->journal->total, eg_journal_total(before->journal));
-        state->sockets_distrusted = before->sockets_distrusted;
+        state->shared->sockets_distrusted = before->shared->sockets_distrusted;
     }
     eg_socket_object_scan_descriptors(state);
     eg_loopback_void_all();

@@ -38,7 +38,7 @@ static int open_target(const eg_judged_dial *judged, const eg_parsed *parsed, eg
                                                    : eg_socket_object_descriptor(judged->socket);
     out->is_private = false;
     if (!is_question(judged) &&
-        (state == NULL || !atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed))) {
+        (state == NULL || !atomic_load_explicit(&state->shared->sockets_distrusted, memory_order_relaxed))) {
         return 0;
     }
     int private = fcntl(out->descriptor, F_DUPFD_CLOEXEC, 3);
@@ -113,7 +113,7 @@ int eg_perform_check_connected(const eg_judged_dial *judged, const eg_parsed *pa
     int done = 0;
 
     if (state == NULL || judged->kind != EG_SOCKET_TCP ||
-        !atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed)) {
+        !atomic_load_explicit(&state->shared->sockets_distrusted, memory_order_relaxed)) {
         return 0;
     }
     /* A connect that failed, or that is under way, has raised already: that stands, or the violation. */

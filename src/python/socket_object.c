@@ -136,7 +136,7 @@ eg_socket_kind eg_socket_object_kind(PyObject *socket)
 {
     int family = member(socket, family_offset);
     const eg_state *state = eg_guard_get();
-    if (state == NULL || atomic_load_explicit(&state->sockets_distrusted, memory_order_relaxed) || (family != AF_INET && family != AF_INET6)) {
+    if (state == NULL || atomic_load_explicit(&state->shared->sockets_distrusted, memory_order_relaxed) || (family != AF_INET && family != AF_INET6)) {
         return eg_socket_kind_of_descriptor(eg_socket_object_descriptor(socket));
     }
     return eg_socket_kind_of(family, member(socket, type_offset), member(socket, protocol_offset));
@@ -208,7 +208,7 @@ void eg_socket_object_scan_descriptors(eg_state *state)
     DIR *folder = opendir("/proc/self/fd");
 
     if (folder == NULL) {
-        state->sockets_distrusted = true; /* what cannot be seen is not trusted */
+        state->shared->sockets_distrusted = true; /* what cannot be seen is not trusted */
         return;
     }
     while ((item = readdir(folder)) != NULL) {
@@ -222,11 +222,11 @@ void eg_socket_object_scan_descriptors(eg_state *state)
         size = sizeof protocol;
         getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
         if (eg_socket_object_is_exotic(family, type, protocol)) {
-            state->sockets_distrusted = true;
+            state->shared->sockets_distrusted = true;
         }
     }
     closedir(folder);
 #else
-    state->sockets_distrusted = true;
+    state->shared->sockets_distrusted = true;
 #endif
 }

@@ -29,6 +29,7 @@ static void a_childs_list_is_its_own_and_its_refusals_are_its_parents(void **unu
         eg_entry entry;
         eg_violation violation = {.port = 7};
         bool added = eg_entry_parse("a:1", 3, &entry) == NULL && eg_allowlist_add(&state->allowlist, &entry) == 0;
+        state->shared->sockets_distrusted = true;
         _exit(added && eg_journal_add(state->journal, &violation) == 1 ? 0 : 1);
     }
     int status = 1;
@@ -39,6 +40,7 @@ static void a_childs_list_is_its_own_and_its_refusals_are_its_parents(void **unu
     assert_int_not_equal(eg_allowlist_match_name(&state->allowlist, &name, 1, &match), EG_MATCH_LISTED);
     assert_int_equal(state->allowlist.entry_count, 0);
     assert_int_equal(eg_journal_total(state->journal), 1);
+    assert_true(state->shared->sockets_distrusted); /* the child can send such a socket back */
     eg_state_destroy(state);
 }
 
