@@ -26,10 +26,23 @@ WORK = STATE / "fuzz"
 OBJECTS = "fuzz_objects"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-pthread", "-g", "-O1", "-Isrc", "-Itests/fuzz", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-# Sources beside src/core, and flags. `syscall` is the target's, so that nothing is dialled.
+# Sources beside src/core, and flags. What would reach the kernel is the target's, so that nothing is dialled.
 NOTICE = ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive", "credentials")
-ALSO = {"fuzz_notice": [f"src/linux/{name}.c" for name in NOTICE], "fuzz_connection": ["src/linux/connection.c"]}
-LINK = {"fuzz_notice": ["-Wl,--wrap=syscall"], "fuzz_connection": ["-Wl,--wrap=epoll_ctl"]}
+STUB = ("stub", "connection", "exchange", "question", "look_again")
+PRETEND = ("world", "pretend_net", "dns_bytes", "rules", "tables", "held_calls")
+ALSO = {
+    "fuzz_notice": [f"src/linux/{name}.c" for name in NOTICE],
+    "fuzz_connection": ["src/linux/connection.c"],
+    "fuzz_exchange": [f"src/linux/{name}.c" for name in STUB] + [f"tests/fuzz/exchange/{name}.c" for name in PRETEND],
+}
+SOCKET_CALLS = ("socket", "bind", "listen", "accept4", "close", "recv", "recvmsg", "getsockname", "getpeername")
+OTHER_CALLS = ("getsockopt", "setsockopt", "epoll_ctl", "getrandom", "syscall")
+OF_THE_CORE = ("eg_machine_locality", "eg_machine_first_nameserver", "eg_grants_add")
+LINK = {
+    "fuzz_notice": ["-Wl,--wrap=syscall"],
+    "fuzz_connection": ["-Wl,--wrap=epoll_ctl"],
+    "fuzz_exchange": [f"-Wl,--wrap={name}" for name in (*SOCKET_CALLS, *OTHER_CALLS, *OF_THE_CORE)],
+}
 # Whatever one input needs longer than this for, or more memory, is a finding too.
 SECONDS_AN_INPUT = 10
 SECONDS_AN_INPUT_IDLE = 60  # where others have the processors, most of these pass without a turn
