@@ -172,7 +172,8 @@ const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sock
     }
     for (size_t i = 1; i <= EG_CLIENTS; i++) { /* the youngest first */
         const eg_stub_client *client = &stub->clients[(stub->next_client + EG_CLIENTS - i) % EG_CLIENTS];
-        if (client->port == endpoint.port && client->tcp == tcp) {
+        /* A port of IPv4 and the same one of IPv6 are two sockets; a socket's family is its nameserver's. */
+        if (client->port == endpoint.port && client->tcp == tcp && client->nameserver.family == endpoint.family) {
             return client;
         }
     }

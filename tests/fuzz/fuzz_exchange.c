@@ -141,7 +141,7 @@ static void redirect(fuzz_bytes *bytes)
 {
     uint8_t client = take_byte(bytes) % CLIENTS, how = take_byte(bytes);
     bool tcp = (how & 1) != 0, six = (client & 1) != 0, elsewhere = (how & 4) != 0;
-    eg_endpoint own = world_loopback(six, CLIENT_PORT + client), to = world_nameserver(six, how >> 1), stub;
+    eg_endpoint own = rules_client_address(client), to = world_nameserver(six, how >> 1), stub;
     int caller = redirects == REDIRECTS_MAX ? -1 : pretend_open(PRETEND_CALLER, own.family, tcp ? SOCK_STREAM : SOCK_DGRAM, &own);
     eg_work work = {.socket = caller, .tid = client + 1};
     eg_socket_facts facts;
@@ -171,7 +171,7 @@ static void redirect(fuzz_bytes *bytes)
 static void ask_by_datagram(fuzz_bytes *bytes, uint8_t client, unsigned count)
 {
     uint8_t message[DNS_QUESTION_ROOM] = {0};
-    eg_endpoint from = world_loopback((client & 1) != 0, CLIENT_PORT + client);
+    eg_endpoint from = rules_client_address(client);
     int stub = supervisor.stub->sockets[from.family == AF_INET6 ? EG_STUB_UDP6 : EG_STUB_UDP4];
     size_t length = make_question(bytes, 0x1000, message);
 
@@ -186,9 +186,8 @@ static void ask_by_datagram(fuzz_bytes *bytes, uint8_t client, unsigned count)
 
 static void connect_by_tcp(uint8_t client, unsigned count)
 {
-    bool six = (client & 1) != 0;
-    eg_endpoint own = world_loopback(six, EG_DNS_PORT), from = world_loopback(six, CLIENT_PORT + client);
-    int listener = supervisor.stub->sockets[six ? EG_STUB_TCP6 : EG_STUB_TCP4];
+    eg_endpoint from = rules_client_address(client), own = world_loopback(from.family == AF_INET6, EG_DNS_PORT);
+    int listener = supervisor.stub->sockets[from.family == AF_INET6 ? EG_STUB_TCP6 : EG_STUB_TCP4];
 
     for (unsigned i = 0; i < count && listener >= 0 && pretend_count(PRETEND_WAITING) < WAITING_MAX; i++) {
         int stream = pretend_open(PRETEND_WAITING, from.family, SOCK_STREAM, &own);

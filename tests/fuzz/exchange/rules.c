@@ -51,6 +51,11 @@ void rules_begin(void)
 
 /* ---- who asked what ---- */
 
+eg_endpoint rules_client_address(int client)
+{
+    return world_loopback((client & 1) != 0, CLIENT_PORT + client / 2);
+}
+
 int rules_note(asked_by by, int who, const eg_endpoint *nameserver, const uint8_t *bytes, size_t length)
 {
     if (question_count >= ASKED_MAX - (by == ASKED_BY_STREAM ? 0 : ASKED_BY_STREAM_MAX)) {
@@ -326,7 +331,9 @@ void pretend_received(int descriptor, const pretend_chunk *chunk)
         now.question = chunk->tag;
         questions[chunk->tag].nameserver = client_nameserver[0][questions[chunk->tag].who];
     } else if (one->kind == PRETEND_STUB) {
-        stream_nameserver[chunk->tag - PRETEND_FIRST] = client_nameserver[1][pretend_at(chunk->tag)->peer.port - CLIENT_PORT];
+        const eg_endpoint *from = &pretend_at(chunk->tag)->peer;
+        int client = (from->port - CLIENT_PORT) * 2 + (from->family == AF_INET6);
+        stream_nameserver[chunk->tag - PRETEND_FIRST] = client_nameserver[1][client];
     }
 }
 
@@ -384,7 +391,8 @@ void pretend_sent(int descriptor, const eg_endpoint *to, const uint8_t *bytes, s
         CHECK(one->kind == PRETEND_STUB && one->type == SOCK_DGRAM && to != NULL, "the rest are datagrams of the stub's");
         int number = now.exchange != NOBODY ? places[now.exchange].question : now.question;
         CHECK(number != NOBODY && questions[number].by == ASKED_BY_DATAGRAM, "a datagram is answered by one");
-        CHECK(to->port == CLIENT_PORT + questions[number].who && to->family == one->family, "it goes to the client that asked");
+        eg_endpoint client = rules_client_address(questions[number].who);
+        CHECK(to->port == client.port && eg_address_equal(&to->address, &client.address), "it goes to the client that asked");
         check_answer(&questions[number], bytes, length);
     }
 }

@@ -9,7 +9,7 @@
 #define ASKED_MAX 2048
 #define ASKED_BY_STREAM_MAX 512 /* of them, for which there is always room */
 #define CLIENTS 8
-#define CLIENT_PORT 40000
+#define CLIENT_PORT 40000 /* of the first two: the even ones use IPv4, and the next one the same port of IPv6 */
 #define NOBODY (-1)
 
 typedef enum asked_by {
@@ -51,6 +51,8 @@ extern eg_endpoint client_nameserver[2][CLIENTS];
 void rules_reset(void);
 /* The next call of the code under test begins. */
 void rules_begin(void);
+
+eg_endpoint rules_client_address(int client);
 
 /* A question was put; returns its number, NOBODY where there is no room. */
 int rules_note(asked_by by, int who, const eg_endpoint *nameserver, const uint8_t *bytes, size_t length);
