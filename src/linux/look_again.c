@@ -13,25 +13,37 @@
 #define WAIT_MS 1000
 #define WAIT_NON_BLOCKING_MS 50
 
-/* The slot of a name and type; NULL where another one that is under way has it. */
-static eg_look *look_of(eg_stub *stub, uint32_t record, uint16_t type)
+/* May another name have its slot? Not while that would let this one be asked for again within a second. */
+static bool is_over(const eg_look *look, int64_t now)
 {
-    eg_look *look = &stub->looks[(record * 2 + (type == EG_DNS_TYPE_AAAA)) % EG_LOOKS];
+    return !look->under_way && now >= look->next_ms - ((int64_t)INTERVAL_MS << look->failures) + INTERVAL_MS;
+}
 
-    if (!look->used || look->record != record || look->type != type) {
-        if (look->under_way) {
-            return NULL;
+/* The slot of a name and type: its own, else the one that is due first; NULL where all are needed. */
+static eg_look *look_of(eg_stub *stub, uint32_t record, uint16_t type, int64_t now)
+{
+    eg_look *place = NULL;
+
+    for (size_t i = 0; i < EG_LOOKS; i++) {
+        eg_look *look = &stub->looks[i];
+        if (look->used && look->record == record && look->type == type) {
+            return look;
         }
-        *look = (eg_look){.used = true, .record = record, .type = type};
+        if (is_over(look, now) && (place == NULL || look->next_ms < place->next_ms)) {
+            place = look;
+        }
     }
-    return look;
+    if (place != NULL) {
+        *place = (eg_look){.used = true, .record = record, .type = type};
+    }
+    return place;
 }
 
 static void ask(eg_supervisor *supervisor, const eg_endpoint *nameserver, uint32_t record, uint16_t type)
 {
     const eg_allowlist *list = &supervisor->state->allowlist;
-    eg_look *look = look_of(supervisor->stub, record, type);
     int64_t now = eg_now_ms();
+    eg_look *look = look_of(supervisor->stub, record, type, now);
     eg_name name;
     eg_name_match match;
 

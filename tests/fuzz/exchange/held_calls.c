@@ -215,7 +215,7 @@ static void look(held_call *call)
 
 void held_dial(fuzz_bytes *bytes)
 {
-    static const uint16_t ports[4] = {443, 8443, 80, 0};
+    static const uint16_t ports[4] = {443, 8443, 443 + 32, 80};
     uint8_t how = take_byte(bytes);
     held_call *call = take_place();
 

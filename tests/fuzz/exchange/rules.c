@@ -26,7 +26,7 @@ static struct {
     size_t length, heard;
     uint8_t query[EG_DNS_QUERY_MAX], answer[EG_ANSWER_MAX + 2];
 } places[EG_EXCHANGES];
-static int64_t looked_ms[LISTED_WHOLE][2];
+static int64_t looked_ms[LISTED][2];
 
 void rules_reset(void)
 {
@@ -216,11 +216,11 @@ static asked_question *note_look(const eg_endpoint *to, const uint8_t *bytes, si
     size_t record = 0;
 
     CHECK(eg_dns_read_query(bytes, length, &asked), "a second look asks a question");
-    while (record < LISTED_WHOLE && !world_opens(record, &asked.name)) {
+    while (record < LISTED && (world_port_of(record) == EG_ANY_PORT || !world_opens(record, &asked.name))) {
         record++;
     }
     bool six = !eg_address_is_ipv4(&now.dialled.address);
-    CHECK(record < LISTED_WHOLE && world_port_of(record) == now.dialled.port, "a second look asks for names that open the port");
+    CHECK(record < LISTED && world_port_of(record) == now.dialled.port, "a second look asks for names that open the port");
     CHECK(asked.type == (six ? EG_DNS_TYPE_AAAA : EG_DNS_TYPE_A), "and for the kind of address that is dialled");
     CHECK(looked_ms[record][six] == 0 || clock_ms - looked_ms[record][six] >= INTERVAL_MS, "and not twice in a second");
     looked_ms[record][six] = clock_ms;

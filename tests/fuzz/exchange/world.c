@@ -11,15 +11,17 @@
 
 WITHOUT_COVERAGE
 
-static const struct {
+static struct {
     const char *entry, *name;
     int port;
+    char filler_entry[32], filler_name[16];
 } listed[LISTED] = {
-    {"a.example:443", "a.example", 443},
-    {"b.example:443", "b.example", 443},
-    {"six.example:8443", "six.example", 8443},
-    {"*.w.example:443", ".w.example", EG_ANY_PORT},
-    {"203.0.113.64/28:*", NULL, EG_ANY_PORT},
+    [0] = {.entry = "a.example:443", .name = "a.example", .port = 443},
+    [1] = {.entry = "b.example:443", .name = "b.example", .port = 443},
+    [2] = {.entry = "six.example:8443", .name = "six.example", .port = 8443},
+    [3] = {.entry = "*.w.example:443", .name = ".w.example", .port = EG_ANY_PORT},
+    [4] = {.entry = "203.0.113.64/28:*", .port = EG_ANY_PORT},
+    [LISTED - 1] = {.entry = "late.example:475", .name = "late.example", .port = 443 + 32},
 };
 
 static const uint8_t own_ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 0x77};
@@ -27,11 +29,18 @@ static const uint8_t own_ipv4[4] = {203, 0, 113, 77}, unknown_ipv4[4] = {203, 0,
 
 eg_state *world_create(void)
 {
-    eg_state *state = eg_state_create(LISTED, 256);
+    eg_state *state = eg_state_create(LISTED, 1024);
 
     CHECK(state != NULL, "a list");
     for (size_t i = 0; i < LISTED; i++) {
         eg_entry entry;
+        if (listed[i].entry == NULL) {
+            snprintf(listed[i].filler_name, sizeof listed[i].filler_name, "n%zu.example", i);
+            snprintf(listed[i].filler_entry, sizeof listed[i].filler_entry, "n%zu.example:%zu", i, 20000 + i);
+            listed[i].name = listed[i].filler_name;
+            listed[i].entry = listed[i].filler_entry;
+            listed[i].port = (int)(20000 + i);
+        }
         CHECK(eg_entry_parse(listed[i].entry, strlen(listed[i].entry), &entry) == NULL, "the entry is one");
         CHECK(eg_allowlist_add(&state->allowlist, &entry) == 0, "and has room");
     }
