@@ -59,8 +59,9 @@ int eg_socket_family(int socket)
     return pretend_at(socket)->family;
 }
 
-int eg_socket_facts_read(int socket, eg_socket_facts *out)
+int eg_socket_facts_read(int socket, bool likely_tcp, eg_socket_facts *out)
 {
+    (void)likely_tcp;
     const pretend_socket *one = pretend_at(socket);
     *out = (eg_socket_facts){.family = one->family, .type = one->type, .kind = eg_socket_kind_of(one->family, one->type, 0)};
     return 0;
@@ -152,7 +153,7 @@ static void redirect(fuzz_bytes *bytes)
     redirects++;
     pretend_at(caller)->network += elsewhere;
     rules_begin();
-    eg_socket_facts_read(caller, &facts);
+    eg_socket_facts_read(caller, false, &facts);
     if (eg_stub_redirect(&supervisor, &work, &facts, &to) == 0) {
         CHECK(!elsewhere, "nobody in another network is led to this one");
         CHECK(tcp || eg_stub_has_datagrams(supervisor.stub), "it is known that there are such");
