@@ -1,4 +1,4 @@
-/* Which addresses an allowed name resolved to: bounded, thread-safe, shared with children. */
+/* Which addresses an allowed name resolved to: bounded, thread-safe, a child has a copy. */
 #ifndef EG_CORE_GRANTS_H
 #define EG_CORE_GRANTS_H
 
