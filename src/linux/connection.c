@@ -77,12 +77,12 @@ void eg_connection_accept(eg_supervisor *supervisor, uint32_t which)
         eg_stub_set_full(supervisor, which, errno != EAGAIN && errno != EINTR && errno != ECONNABORTED);
         return;
     }
-    const eg_stub_client *client = eg_stub_find_client(stub, &from, true);
-    if (client == NULL || watch(supervisor, place, accepted) != 0) {
+    eg_stub_client client;
+    if (!eg_stub_find_client(stub, which, &from, &client) || watch(supervisor, place, accepted) != 0) {
         close(accepted);
         return;
     }
-    *place = (eg_stub_connection){.socket = accepted, .client = *client, .heard_ms = eg_now_ms()};
+    *place = (eg_stub_connection){.socket = accepted, .client = client, .heard_ms = eg_now_ms()};
     stub->busy++;
 }
 

@@ -73,6 +73,12 @@ static socklen_t loopback_of(int family, struct sockaddr_storage *out)
     return sizeof in6;
 }
 
+static int kind_of(int family, bool tcp)
+{
+    bool ipv4 = family == AF_INET;
+    return tcp ? (ipv4 ? EG_STUB_TCP4 : EG_STUB_TCP6) : ipv4 ? EG_STUB_UDP4 : EG_STUB_UDP6;
+}
+
 /* The stub's socket of this kind, opened when it is first needed. -errno. */
 static int stub_socket(eg_supervisor *supervisor, int which)
 {
@@ -128,9 +134,7 @@ int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_f
     if ((!tcp && facts->kind != EG_SOCKET_UDP) || eg_socket_family(work->socket) != nameserver->family) {
         return -EACCES;
     }
-    bool ipv4 = nameserver->family == AF_INET;
-    int ours = stub_socket(supervisor, tcp ? (ipv4 ? EG_STUB_TCP4 : EG_STUB_TCP6)
-                                           : (ipv4 ? EG_STUB_UDP4 : EG_STUB_UDP6));
+    int ours = stub_socket(supervisor, kind_of(nameserver->family, tcp));
     if (ours < 0) {
         return ours;
     }
@@ -143,9 +147,27 @@ int eg_stub_redirect(eg_supervisor *supervisor, eg_work *work, const eg_socket_f
     return 0;
 }
 
+/* From 1. Where there is no room, who dialled the oldest is led to the new one: both were named
+ * by resolv.conf when they were dialled. */
+static uint8_t number_of(eg_stub *stub, const eg_endpoint *nameserver)
+{
+    for (size_t i = 0; i < EG_NAMESERVERS; i++) {
+        const eg_endpoint *known = &stub->nameservers[i];
+        if (known->family == nameserver->family && known->port == nameserver->port &&
+            known->scope_id == nameserver->scope_id && eg_address_equal(&known->address, &nameserver->address)) {
+            return (uint8_t)(i + 1);
+        }
+    }
+    size_t place = stub->next_nameserver;
+    stub->next_nameserver = (place + 1) % EG_NAMESERVERS;
+    stub->nameservers[place] = *nameserver;
+    stub->nameservers[place].path = NULL;
+    stub->nameservers[place].flow_info = 0; /* the source of an answer has none: udpv6_recvmsg in net/ipv6/udp.c */
+    return (uint8_t)(place + 1);
+}
+
 void eg_stub_note_client(eg_supervisor *supervisor, const eg_work *work, const eg_endpoint *nameserver)
 {
-    eg_stub *stub = supervisor->stub;
     struct sockaddr_storage own;
     socklen_t length = sizeof own;
     eg_endpoint endpoint;
@@ -153,31 +175,39 @@ void eg_stub_note_client(eg_supervisor *supervisor, const eg_work *work, const e
     socklen_t size = sizeof type;
 
     if (getsockname(work->socket, (struct sockaddr *)&own, &length) != 0 ||
-        eg_endpoint_from_sockaddr(&endpoint, &own, length) != 0 ||
+        eg_endpoint_from_sockaddr(&endpoint, &own, length) != 0 || endpoint.port == 0 ||
         getsockopt(work->socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
         return; /* then it is a stranger, and gets no answer */
     }
-    stub->clients[stub->next_client] = (eg_stub_client){
-        .port = endpoint.port, .tcp = type == SOCK_STREAM, .tid = work->tid, .nameserver = *nameserver};
-    stub->clients[stub->next_client].nameserver.path = NULL;
-    stub->next_client = (stub->next_client + 1) % EG_CLIENTS;
+    eg_stub_places *places = &supervisor->stub->places[kind_of(nameserver->family, type == SOCK_STREAM)];
+    places->tid[endpoint.port] = work->tid;
+    places->nameserver[endpoint.port] = number_of(supervisor->stub, nameserver);
 }
 
-const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp)
+/* The nameserver that was dialled from this port, NULL for a stranger's; `tid` dialled it. */
+static const eg_endpoint *dialled_from(const eg_stub *stub, uint32_t which, const struct sockaddr_storage *from,
+                                       int32_t *tid)
 {
     eg_endpoint endpoint;
 
-    if (eg_endpoint_from_sockaddr(&endpoint, from, sizeof *from) != 0 || endpoint.port == 0) {
+    if (eg_endpoint_from_sockaddr(&endpoint, from, sizeof *from) != 0) {
         return NULL;
     }
-    for (size_t i = 1; i <= EG_CLIENTS; i++) { /* the youngest first */
-        const eg_stub_client *client = &stub->clients[(stub->next_client + EG_CLIENTS - i) % EG_CLIENTS];
-        /* A port of IPv4 and the same one of IPv6 are two sockets; a socket's family is its nameserver's. */
-        if (client->port == endpoint.port && client->tcp == tcp && client->nameserver.family == endpoint.family) {
-            return client;
-        }
+    uint8_t nameserver = stub->places[which].nameserver[endpoint.port];
+    *tid = stub->places[which].tid[endpoint.port];
+    return nameserver == 0 ? NULL : &stub->nameservers[nameserver - 1];
+}
+
+bool eg_stub_find_client(const eg_stub *stub, uint32_t which, const struct sockaddr_storage *from,
+                         eg_stub_client *client)
+{
+    int32_t tid;
+    const eg_endpoint *nameserver = dialled_from(stub, which, from, &tid);
+
+    if (nameserver != NULL) {
+        *client = (eg_stub_client){.tid = tid, .nameserver = *nameserver};
     }
-    return NULL;
+    return nameserver != NULL;
 }
 
 static bool is_connected_to(int socket, int ours)
@@ -199,15 +229,15 @@ const eg_endpoint *eg_stub_stands_for(const eg_supervisor *supervisor, int socke
     struct sockaddr_storage own;
     socklen_t size = sizeof own;
     eg_socket_facts facts;
+    uint32_t which = is_connected_to(socket, stub->sockets[EG_STUB_UDP4]) ? EG_STUB_UDP4 : EG_STUB_UDP6;
+    int32_t tid;
 
-    if ((!is_connected_to(socket, stub->sockets[EG_STUB_UDP4]) &&
-         !is_connected_to(socket, stub->sockets[EG_STUB_UDP6])) ||
+    if ((which == EG_STUB_UDP6 && !is_connected_to(socket, stub->sockets[which])) ||
         eg_socket_facts_read(socket, false, &facts) != 0 || facts.kind != EG_SOCKET_UDP ||
         getsockname(socket, (struct sockaddr *)&own, &size) != 0) {
         return NULL;
     }
-    const eg_stub_client *client = eg_stub_find_client(stub, &own, false);
-    return client == NULL ? NULL : &client->nameserver;
+    return dialled_from(stub, which, &own, &tid);
 }
 
 void eg_stub_answer(eg_supervisor *supervisor, const eg_asker *asker, const uint8_t *answer, size_t length)
@@ -246,11 +276,10 @@ static void read_datagram(eg_supervisor *supervisor, uint32_t which)
     }
     memset(&from, 0, sizeof from);
     ssize_t length = recvmsg(from_socket, &message, 0); /* a recvfrom would be notified to ourselves */
-    const eg_stub_client *known = length < 0 ? NULL : eg_stub_find_client(supervisor->stub, &from, false);
-    if (known == NULL) {
-        return;
+    eg_stub_client client;
+    if (length < 0 || !eg_stub_find_client(supervisor->stub, which, &from, &client)) {
+        return; /* strangers hear nothing: any program of the machine can send to this port */
     }
-    eg_stub_client client = *known; /* its slot can be used again meanwhile */
     eg_asker asker = {.tid = client.tid,
                       .nameserver = &client.nameserver,
                       .stub_socket = from_socket,

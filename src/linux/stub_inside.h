@@ -5,7 +5,8 @@
 #include "core/dns_answer.h"
 #include "linux/stub.h"
 
-#define EG_CLIENTS 1024    /* sockets that were redirected, the oldest goes */
+#define EG_PORTS 65536u
+#define EG_NAMESERVERS 255u /* that were dialled: as many as resolv.conf ever named */
 #define EG_CONNECTIONS 128 /* TCP clients at a time; the others wait in the backlog */
 #define EG_EXCHANGES 256   /* questions under way, one of them for each connection */
 #define EG_LOOKS 64u        /* names that are looked up again */
@@ -22,13 +23,19 @@ enum { EG_STUB_UDP4, EG_STUB_UDP6, EG_STUB_TCP4, EG_STUB_TCP6, EG_STUB_SOCKETS }
 #define EG_STUB_CONNECTION 100u
 #define EG_STUB_EXCHANGE 1000u
 
-/* A socket that was redirected here, by the port that it has since. */
+/* Who asks. */
 typedef struct eg_stub_client {
-    uint16_t port; /* 0: none */
-    bool tcp;
     int32_t tid;
     eg_endpoint nameserver; /* the one it dialled */
 } eg_stub_client;
+
+/* The sockets that were redirected here, by the port that each has for as long as it lives: only
+ * the next one with that port can take its place, however many come and go meanwhile. Pages
+ * that nobody writes take no memory; the 28,000 ports that the kernel chooses from take 140 kB. */
+typedef struct eg_stub_places {
+    int32_t tid[EG_PORTS];
+    uint8_t nameserver[EG_PORTS]; /* of stub->nameservers, from 1; 0: nobody's */
+} eg_stub_places;
 
 /* A TCP client: its bytes until they make a question. */
 typedef struct eg_stub_connection {
@@ -103,8 +110,9 @@ typedef struct eg_stub {
     bool full[EG_STUB_SOCKETS]; /* not watched before there is a place for what waits in it */
     size_t asking; /* exchanges in use */
     size_t busy; /* exchanges and connections in use */
-    size_t next_client;
-    eg_stub_client clients[EG_CLIENTS];
+    size_t next_nameserver;
+    eg_endpoint nameservers[EG_NAMESERVERS]; /* each once; the oldest gives way */
+    eg_stub_places places[EG_STUB_SOCKETS];
     eg_stub_connection connections[EG_CONNECTIONS];
     eg_exchange exchanges[EG_EXCHANGES];
     eg_question questions[EG_QUESTIONS];
@@ -153,7 +161,8 @@ void eg_connection_tick(eg_supervisor *supervisor, int64_t now);
 void eg_connection_ready(eg_supervisor *supervisor, eg_stub_connection *connection);
 void eg_connection_close(eg_supervisor *supervisor, eg_stub_connection *connection);
 
-/* Who was redirected with this port; NULL for a stranger. */
-const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp);
+/* Who was redirected to the stub's socket `which` with this port; false for a stranger. */
+bool eg_stub_find_client(const eg_stub *stub, uint32_t which, const struct sockaddr_storage *from,
+                         eg_stub_client *client);
 
 #endif

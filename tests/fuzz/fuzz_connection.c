@@ -45,10 +45,11 @@ void eg_exchange_end(eg_supervisor *self, eg_exchange *exchange)
     CHECK(false, "no exchange is under way");
 }
 
-const eg_stub_client *eg_stub_find_client(const eg_stub *stub, const struct sockaddr_storage *from, bool tcp)
+bool eg_stub_find_client(const eg_stub *stub, uint32_t which, const struct sockaddr_storage *from,
+                         eg_stub_client *client)
 {
-    (void)stub, (void)from, (void)tcp;
-    return NULL;
+    (void)stub, (void)which, (void)from, (void)client;
+    return false;
 }
 
 void eg_stub_make_room(eg_supervisor *self)

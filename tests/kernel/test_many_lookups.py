@@ -91,3 +91,57 @@ def test_clients_without_a_place_wait_without_spinning(wire: Wire, guarded: Guar
     done = wire.run(guarded([sys.executable, "-c", WAITING, NAMESERVER]))
     assert int(done.stdout) < 300, done  # milliseconds of a second
     wire.events()
+
+
+KEPT = """
+import select, socket, struct, sys
+NAMESERVER = sys.argv[1], 53
+def ask(s, number):
+    s.send(struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0) + b"\\3api\\4test\\0" + struct.pack("!HH", 1, 1))
+    if not select.select([s], [], [], 3)[0]: return "no answer"
+    answer, source = s.recvfrom(512)
+    return socket.inet_ntoa(answer[-4:]), source == NAMESERVER, answer[:2] == struct.pack("!H", number)
+def connected(family=socket.AF_INET, kind=socket.SOCK_DGRAM):
+    s = socket.socket(family, kind); s.connect(NAMESERVER); return s
+kept = connected()
+told = {ask(kept, 1)}
+for number in range(3000):
+    with connected() as other:
+        if number % 100 == 0: told.add(ask(other, number))
+for number in range(1100): connected(kind=socket.SOCK_STREAM).close()
+told.add(ask(kept, 4711)); print(told)
+"""
+
+
+def test_a_socket_that_is_kept_is_answered_however_many_others_come_and_go(wire: Wire, guarded: Guarded) -> None:
+    """As c-ares, hickory and dnspython keep theirs: idle for long, and from the nameserver's address still."""
+    command = [sys.executable, "-c", KEPT, NAMESERVER]
+    for way in (command, guarded(command)):
+        done = wire.run(way)
+        assert done.stdout == f"{{('{LISTED}', True, True)}}\n", done
+    wire.events()
+
+
+OUTSIDE = """
+import ast, select, socket, struct, subprocess, sys
+INSIDE = '''
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], 53))
+print(*s.getpeername(), s.getsockname()[1], flush=True); input()
+'''
+guarded = subprocess.Popen([*ast.literal_eval(sys.argv[1]), sys.executable, "-c", INSIDE, sys.argv[2]],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+address, stub, port = guarded.stdout.readline().split()
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind(("0.0.0.0", int(port) % 20000 + 1100))  # a port that the kernel chooses for nobody
+    s.sendto(struct.pack("!HHHHHH", 1, 0x0100, 1, 0, 0, 0) + b"\\3api\\4test\\0" + struct.pack("!HH", 1, 1), (address, int(stub)))
+    print(address, select.select([s], [], [], 0.5)[0])
+guarded.communicate("\\n")
+"""
+
+
+def test_strangers_are_not_answered_and_nothing_is_asked_for_them(wire: Wire, guarded: Guarded) -> None:
+    """Any program of the machine can send to the stub's port."""
+    done = wire.run([sys.executable, "-c", OUTSIDE, repr(guarded([])), NAMESERVER])
+    assert done.stdout == "127.0.0.1 []\n", done
+    assert wire.events() == []
