@@ -198,14 +198,11 @@ static int find_access(start_up *start)
     return 0;
 }
 
-/* The supervisor's own ends of that, in its own table. */
+/* Its own pair of sockets, in its own table, and whether it borrows. */
 static int prepare_lending(start_up *start)
 {
-    int error = start->lends ? eg_lender_connect(&lender) : 0;
+    int error = start->lends && !memory_is_open(start) ? eg_target_memory_by_pair() : 0;
 
-    if (error == 0 && start->lends && !memory_is_open(start)) {
-        error = eg_target_memory_by_pair();
-    }
     if (error != 0) {
         snprintf(start->why, sizeof start->why, "no descriptors for the supervisor: %s", strerror(-error));
         return -1;

@@ -222,7 +222,8 @@ int eg_target_pidfd(eg_targets *targets, int32_t tid)
 int eg_target_descriptor(eg_targets *targets, int32_t tid, uint64_t id, int descriptor)
 {
     if (targets->lender != NULL) {
-        return eg_target_is_own(tid) ? eg_lender_borrow(targets->lender, targets->listener, id, descriptor) : -EACCES;
+        eg_borrower borrower = {.listener = targets->listener, .id = id, .tid = tid, .descriptor = descriptor};
+        return eg_target_is_own(tid) ? eg_lender_borrow(targets->lender, &borrower) : -EACCES;
     }
     for (int fresh = 0; fresh < 2; fresh++) {
         int pidfd = kept_pidfd(targets, tid, fresh != 0);
