@@ -27,7 +27,7 @@ OBJECTS = "fuzz_objects"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE=1", "-pthread", "-g", "-O1", "-Isrc", "-Itests/fuzz", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 # Sources beside src/core, and flags. What would reach the kernel is the target's, so that nothing is dialled.
-NOTICE = ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive", "credentials")
+NOTICE = ("notice", "hold", "judge", "dial", "send", "control", "unix_way", "receive", "credentials", "patience")
 STUB = ("stub", "connection", "exchange", "question", "look_again")
 PRETEND = ("world", "pretend_net", "dns_bytes", "rules", "tables", "held_calls")
 ALSO = {

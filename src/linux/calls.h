@@ -4,6 +4,7 @@
 #ifndef EG_LINUX_CALLS_H
 #define EG_LINUX_CALLS_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -76,8 +77,12 @@ static inline int eg_exempt_getfd(const eg_exempt *exempt, int pidfd, int descri
 
 static inline int eg_exempt_ioctl(const eg_exempt *exempt, int descriptor, unsigned long request, void *argument)
 {
-    return (int)syscall(SYS_ioctl, descriptor, request, argument, exempt->cookie[0], exempt->cookie[1],
-                        exempt->cookie[2]);
+    int done;
+    do { /* a signal before the kernel had its lock; an answer that is lost leaves its caller waiting */
+        done = (int)syscall(SYS_ioctl, descriptor, request, argument, exempt->cookie[0], exempt->cookie[1],
+                            exempt->cookie[2]);
+    } while (done < 0 && errno == EINTR);
+    return done;
 }
 
 #endif

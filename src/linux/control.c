@@ -4,12 +4,13 @@
 
 #include "core/dns.h"
 #include "linux/credentials.h"
+#include "linux/patience.h"
 #include "linux/send.h"
 
 void eg_control_release(eg_control *control)
 {
     for (size_t i = 0; i < control->descriptor_count; i++) {
-        close(control->descriptors[i]);
+        eg_patience_close(control->descriptors[i]);
     }
     control->descriptor_count = 0;
 }

@@ -12,6 +12,7 @@
 #include "linux/hold.h"
 #include "linux/judge.h"
 #include "linux/look_again.h"
+#include "linux/patience.h"
 #include "linux/stub.h"
 
 /* One connect that does not wait: 0 / -errno. O_NONBLOCK belongs to the open socket, which
@@ -27,14 +28,19 @@ static int connect_now(const eg_supervisor *supervisor, const eg_socket_facts *f
     if (flags < 0 || (blocking && fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)) {
         return -errno;
     }
+    eg_patience_begin();
     int error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
     if (blocking && error == -EINPROGRESS) {
         /* A near peer has answered already: that spares the round over the held calls. */
         error = eg_exempt_connect(supervisor->exempt, socket, address, length) == 0 ? 0 : -errno;
         error = error == -EALREADY ? -EINPROGRESS : error;
     }
+    eg_patience_end();
     if (blocking) {
         fcntl(socket, F_SETFL, flags);
+    }
+    if (error == -EINTR) { /* another thread took O_NONBLOCK away: as if it had not */
+        error = facts->family == AF_UNIX ? -EAGAIN : -EINPROGRESS;
     }
     return error;
 }

@@ -9,6 +9,7 @@
 #include "linux/dial.h"
 #include "linux/judge.h"
 #include "linux/notice.h"
+#include "linux/patience.h"
 #include "linux/question.h"
 #include "linux/receive.h"
 #include "linux/send.h"
@@ -51,7 +52,7 @@ static void release(eg_supervisor *supervisor, eg_work *work)
             /* The caller still has the socket, so closing ours would not end the watch. */
             epoll_ctl(supervisor->epoll, EPOLL_CTL_DEL, work->socket, NULL);
         }
-        close(work->socket);
+        eg_patience_close(work->socket); /* the last one, where the caller is gone */
         work->socket = -1;
     }
     eg_unix_way_drop(supervisor, work);

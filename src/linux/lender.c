@@ -17,6 +17,7 @@
 
 #include <linux/futex.h>
 
+#include "linux/patience.h"
 #include "linux/supervisor.h"
 
 #define ERRNO_MAX 4095 /* include/linux/err.h */
@@ -156,7 +157,7 @@ static int only_one(const struct cmsghdr *rights)
     for (size_t i = 0; i < count; i++) {
         memcpy(&descriptor, CMSG_DATA(rights) + i * sizeof descriptor, sizeof descriptor);
         if (count != 1) {
-            close(descriptor);
+            eg_patience_close(descriptor);
         }
     }
     return count == 1 ? descriptor : -1;
@@ -192,7 +193,7 @@ static int read_answer(int ours, uint32_t number)
         return descriptor >= 0 ? descriptor : (message.msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : SPOILT;
     }
     if (descriptor >= 0) {
-        close(descriptor);
+        eg_patience_close(descriptor);
     }
     /* Nothing but an errno: its negative would be a descriptor of our own. */
     return ours_alone && answer.error > 0 && answer.error < ERRNO_MAX ? -answer.error : SPOILT;

@@ -13,6 +13,7 @@
 #include <linux/futex.h>
 
 #include "linux/hold.h"
+#include "linux/patience.h"
 #include "linux/stub.h"
 
 #define TELL_MS 20
@@ -174,6 +175,7 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
 {
     int64_t ticked = eg_now_ms(), told_ms = ticked;
 
+    eg_patience_start();
     while (!supervisor->stop) {
         struct pollfd ready[2] = {{.fd = supervisor->listener, .events = POLLIN},
                                   {.fd = supervisor->epoll, .events = POLLIN}};
@@ -203,5 +205,6 @@ void eg_supervisor_serve(eg_supervisor *supervisor)
             ticked = eg_now_ms();
         }
     }
+    eg_patience_stop();
     tell(supervisor);
 }

@@ -24,6 +24,9 @@ static int open_path(int32_t tid, const char *path)
         }
     }
     int descriptor = openat(at, path, O_PATH | O_CLOEXEC);
+    if (descriptor < 0 && errno == EINTR) { /* a file system that asks a server; linux/patience.h */
+        descriptor = openat(at, path, O_PATH | O_CLOEXEC);
+    }
     int error = errno;
     if (at >= 0) {
         close(at);
