@@ -19,7 +19,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-#define PATIENCE_NS 5000000
+#define PATIENCE_NS 10000000
 /* Again, as it may have come just before the call began to wait. And the next call that waits
  * follows soon, where a caller left many. */
 #define AGAIN_NS 250000

@@ -1,5 +1,5 @@
 /* Calls on what a caller shares that can wait although they were made not to: they are cut
- * short after some milliseconds, as everybody else waits meanwhile. */
+ * short after 10 ms, as everybody else waits meanwhile. */
 #ifndef EG_LINUX_PATIENCE_H
 #define EG_LINUX_PATIENCE_H
 
@@ -8,8 +8,8 @@
 void eg_patience_start(void);
 void eg_patience_stop(void);
 
-/* Between the two a call that waits ends with EINTR. They cost no system call, but for one
- * each EG_PATIENCE_MS at most. */
+/* Between the two a call that waits ends with EINTR. They cost no system call, but for the
+ * first one in 10 ms. */
 void eg_patience_begin(void);
 void eg_patience_end(void);
 

@@ -36,6 +36,7 @@ static void *make_blocking(void *unused)
 
 int main(int count, char **words)
 {
+    alarm(60); /* whoever started it may be gone */
     pthread_t thread;
 
     if (count != 3) {
