@@ -32,6 +32,8 @@ ALSO = {
 # On the newest alone, since they test the machine and other programs; the two rows side by side, for they mostly wait.
 ROWS = (("strength", "kernel", "catalogue"), ("lab", "integration"))
 ONCE = (*ROWS[0], *ROWS[1])
+# What the documentation shows is run on the newest as well: it says nothing of an interpreter.
+ON_THE_NEWEST = "tests/unit/test_tools_docs.py"
 MUTANTS = 24
 FUZZ_SECONDS = 60
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
@@ -97,7 +99,10 @@ def pytest_everywhere(environments: list[Environment], steps: Steps, arguments: 
     live = len(environments) == 1
     title = "tests" if arguments else " ".join(EVERYWHERE)
     chosen = arguments if names_a_path(arguments) else [*arguments, *folders(EVERYWHERE)]
-    jobs = [partial(pytest_run, one, steps, title, chosen, live) for one in environments]
+    jobs = []
+    for number, one in enumerate(environments):
+        less = [f"--ignore={ON_THE_NEWEST}"] if number and not arguments else []
+        jobs.append(partial(pytest_run, one, steps, title, [*chosen, *less], live))
     return side_by_side(jobs)
 
 
