@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Callable
 
@@ -29,7 +29,7 @@ EVERYWHERE = ("unit", "adversarial")  # on every interpreter
 ALSO = {
     "integration": ("tests/adversarial/test_egress_guard_thread_isolation.py::test_no_temporal_worker_gets_the_flag",)
 }
-# On the newest alone, since they test the machine and other programs; the two rows side by side, for they mostly wait.
+# On the newest alone, since they test the machine and other programs.
 ROWS = (("strength", "kernel", "catalogue"), ("lab", "integration"))
 ONCE = (*ROWS[0], *ROWS[1])
 # What the documentation shows is run on the newest as well: it says nothing of an interpreter.
@@ -94,16 +94,21 @@ def pytest_run(environment: Environment, steps: Steps, title: str, arguments: li
     return f"{environment.interpreter.label} {title}\n{closing[-1]}" if closing else ""
 
 
-def pytest_everywhere(environments: list[Environment], steps: Steps, arguments: list[str]) -> list[str]:
-    """Run the tests that must hold on every interpreter, two interpreters at a time."""
+def on_each(environments: list[Environment], steps: Steps, arguments: list[str]) -> list[Callable[[], str]]:
+    """Return the runs of the tests that must hold on every interpreter."""
     live = len(environments) == 1
     title = "tests" if arguments else " ".join(EVERYWHERE)
     chosen = arguments if names_a_path(arguments) else [*arguments, *folders(EVERYWHERE)]
-    jobs = []
+    jobs: list[Callable[[], str]] = []
     for number, one in enumerate(environments):
         less = [f"--ignore={ON_THE_NEWEST}"] if number and not arguments else []
         jobs.append(partial(pytest_run, one, steps, title, [*chosen, *less], live))
-    return side_by_side(jobs)
+    return jobs
+
+
+def pytest_everywhere(environments: list[Environment], steps: Steps, arguments: list[str]) -> list[str]:
+    """Run the tests of these arguments, two interpreters at a time."""
+    return side_by_side(on_each(environments, steps, arguments))
 
 
 def names_a_path(arguments: list[str]) -> bool:
@@ -133,19 +138,23 @@ def fuzzing(environment: Environment, steps: Steps) -> None:
     steps.run(f"fuzzing, {FUZZ_SECONDS} s a target", command)
 
 
-def checks(environment: Environment, steps: Steps) -> None:
-    """Run what needs no pytest."""
+def checks(environment: Environment, steps: Steps) -> str:
+    """Run what needs no pytest, and has no closing line."""
     lint(environment, steps)
     steps.check("every test folder is run", left_out)
     core_tests(steps)
     instructions(environment, steps)
     mutants(environment, steps)
+    return ""
 
 
-def row(names: tuple[str, ...], environments: dict[str, Environment], steps: Steps) -> list[str]:
+def row(names: tuple[str, ...], newest: Environment, with_clients: Future[Environment], steps: Steps) -> str:
     """Run these folders one after another, on the newest interpreter, and return pytest's closing lines."""
-    held = [name for name in names if folders((name,))]
-    return [pytest_run(environments[name], steps, name, [*folders((name,)), *AGAIN], live=False) for name in held]
+    closing = []
+    for name in filter(lambda name: folders((name,)), names):
+        environment = with_clients.result() if name in ("integration", "catalogue") else newest
+        closing.append(pytest_run(environment, steps, name, [*folders((name,)), *AGAIN], live=False))
+    return "\n\n".join(closing)
 
 
 def whole(environments: list[Environment], integration: Callable[[], Environment], steps: Steps) -> list[str]:
@@ -153,13 +162,10 @@ def whole(environments: list[Environment], integration: Callable[[], Environment
     newest = environments[0]
     with ThreadPoolExecutor(2) as pool:
         try:
-            fuzzed = pool.submit(fuzzing, newest, steps)
-            set_up = pool.submit(integration)
-            checks(newest, steps)
-            places = dict.fromkeys(ONCE, newest) | dict.fromkeys(("integration", "catalogue"), set_up.result())
-            closing = pytest_everywhere(environments, steps, [])
-            for lines in side_by_side([partial(row, names, places, steps) for names in ROWS]):
-                closing += lines
+            fuzzed, with_clients = pool.submit(fuzzing, newest, steps), pool.submit(integration)
+            jobs: list[Callable[[], str]] = [partial(checks, newest, steps), *on_each(environments, steps, [])]
+            jobs += [partial(row, names, newest, with_clients, steps) for names in ROWS]
+            closing = side_by_side(jobs)
             fuzzed.result()
         except BaseException:  # leaving the pool waits for what it started
             end_all()

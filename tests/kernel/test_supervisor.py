@@ -117,8 +117,13 @@ def test_daemon_is_judged_while_the_supervisor_stays_and_gets_enosys_afterwards(
     assert wire.events() == []
 
 
+AS_EVER = "import os, signal, sys; signal.signal({number}, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
+
 def signalled(number: int, command: list[str], to_group: bool = False) -> int:
-    process = subprocess.Popen(under_run(command), stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # As from a terminal: under nohup a shell could not trap SIGHUP.
+    command = [sys.executable, "-c", AS_EVER.format(number=int(number)), *under_run(command)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     (os.killpg if to_group else os.kill)(process.pid, number)
