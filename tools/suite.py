@@ -32,8 +32,8 @@ ALSO = {
 # On the newest alone, since they test the machine and other programs.
 ROWS = (("strength", "kernel", "catalogue"), ("lab", "integration"))
 ONCE = (*ROWS[0], *ROWS[1])
-# What the documentation shows is run on the newest as well: it says nothing of an interpreter.
-ON_THE_NEWEST = "tests/unit/test_tools_docs.py"
+# On the newest as well: they take a minute and more, and say nothing of an interpreter that tests/adversarial does not.
+ON_THE_NEWEST = ("tests/unit/test_tools_docs.py", "tests/unit/test_tools_prove.py")
 MUTANTS = 24
 FUZZ_SECONDS = 60
 AGAIN = ("--reruns", "1")  # clocks and other programs on a shared machine: once more, and pytest says so
@@ -101,7 +101,7 @@ def on_each(environments: list[Environment], steps: Steps, arguments: list[str])
     chosen = arguments if names_a_path(arguments) else [*arguments, *folders(EVERYWHERE)]
     jobs: list[Callable[[], str]] = []
     for number, one in enumerate(environments):
-        less = [f"--ignore={ON_THE_NEWEST}"] if number and not arguments else []
+        less = [f"--ignore={path}" for path in ON_THE_NEWEST] if number and not arguments else []
         jobs.append(partial(pytest_run, one, steps, title, [*chosen, *less], live))
     return jobs
 
