@@ -44,6 +44,7 @@ class Report:
 
     cases: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     budgets: list[dict[str, Any]] = field(default_factory=list)
+    part: str = ""  # of `./dev bench`, which is measured now
 
     def add(self, name: str, measured: Measured, to: str = "unguarded") -> None:
         """Keep a case: quartiles of the times, and of the ratios where there is something to compare with."""
@@ -64,6 +65,7 @@ class Report:
         holds = value <= budget
         self.budgets.append(
             {
+                "part": self.part,
                 "what": what,
                 "budget": budget,
                 "measured": round(value, 4),

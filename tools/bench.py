@@ -34,15 +34,17 @@ def run(parts: list[str], quick: bool) -> int:
     report, kept = Report(), Kept()
     with made() as far:
         for part in parts:
+            report.part = part
             PARTS[part](report, kept, 0.1 if quick else 1.0, far)
     print(report.table(), flush=True)
     if not quick:
-        keep(report, kept, whole=parts == list(PARTS))
+        keep(report, kept, parts)
     return 0 if all(row["holds"] for row in report.budgets) else 1
 
 
-def keep(report: Report, kept: Kept, whole: bool) -> None:
-    """Write the files. A part alone is merged into what an earlier run left, so that it can be measured again."""
+def keep(report: Report, kept: Kept, parts: list[str]) -> None:
+    """Write the files. Parts alone are merged into what an earlier run left, so that they can be measured again."""
+    whole = parts == list(PARTS)
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = "python-" + ".".join(machine()["python"].split(".")[:2])
     file = RESULTS / f"{name}.json"
@@ -50,8 +52,8 @@ def keep(report: Report, kept: Kept, whole: bool) -> None:
     if not whole and file.exists():
         before = json.loads(file.read_text())
         told["cases"] = {**before["cases"], **told["cases"]}
-        fresh = {row["what"] for row in told["budgets"]}
-        told["budgets"] = [row for row in before["budgets"] if row["what"] not in fresh] + told["budgets"]
+        rows = [row for row in before["budgets"] if row.get("part", parts[0]) not in parts] + told["budgets"]
+        told["budgets"] = sorted(rows, key=lambda row: list(PARTS).index(row["part"]))
     file.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     if kept and whole:
         suite_of(kept, told["machine"]).dump(str(RESULTS / f"{name}-pyperf.json"), replace=True)
