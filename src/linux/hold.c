@@ -83,8 +83,8 @@ static eg_outcome ended(const eg_work *work, int error)
     return eg_failure(error == EAGAIN && work->started ? EINPROGRESS : error);
 }
 
-/* The answer comes last: a caller that has it waits for this thread to sleep, or, where that
- * takes one more call, is fetched by another processor, which costs both of them 2 us. */
+/* The answer comes last: a caller that has it may close its socket, which must be closed then.
+ * And what is left to do here would be the next caller's to wait for. */
 static void end(eg_supervisor *supervisor, eg_work *work, eg_outcome outcome)
 {
     uint64_t id = work->id;
@@ -189,6 +189,13 @@ void eg_hold_try_later(eg_work *work)
     work->pause_ms = work->pause_ms == 0 ? EG_RETRY_MS : work->pause_ms * 2;
     work->pause_ms = work->pause_ms > EG_RETRY_MAX_MS ? EG_RETRY_MAX_MS : work->pause_ms;
     work->again_ms = eg_now_ms() + work->pause_ms;
+}
+
+void eg_hold_yield(eg_supervisor *supervisor, eg_work *work)
+{
+    work->by_timer = true; /* not by the socket, which may be full: the rest is for others perhaps */
+    work->again_ms = eg_now_ms();
+    supervisor->moving = true;
 }
 
 void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)

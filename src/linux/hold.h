@@ -16,6 +16,9 @@ void eg_hold_resume(eg_supervisor *supervisor, uint64_t id);
 /* Poll cannot tell when to try the call again: soon, and the longer it waits the more rarely. */
 void eg_hold_try_later(eg_work *work);
 
+/* Not waiting for anything, but the others have their turn first: in a millisecond at most. */
+void eg_hold_yield(eg_supervisor *supervisor, eg_work *work);
+
 /* Time passed: signals, time limits, callers that are gone, what only time can tell. */
 void eg_hold_tick(eg_supervisor *supervisor);
 

@@ -367,7 +367,8 @@ static eg_outcome send_many(eg_supervisor *supervisor, eg_work *work)
         work->bytes_sent = 0;
         work->asked = false;
         if (work->messages_sent < count && eg_now_us() - started > TURN_US) {
-            return eg_wait(); /* for its next turn, which comes at once where nobody else calls */
+            eg_hold_yield(supervisor, work);
+            return eg_wait();
         }
     }
     return eg_result(work->messages_sent);

@@ -16,7 +16,7 @@ INSTALL = f"import egressguard; egressguard.install({ALLOW!r}); egressguard.inst
 RUN = [sys.executable, "-m", "egressguard.cli", "run", "--allow", ALLOW[0], "--"]
 GUARDED = pytest.mark.parametrize("where", ["process", "run"])
 CODE = """
-import ctypes, errno, json, os, socket, struct, sys, threading
+import ctypes, errno, json, os, resource, socket, struct, sys, threading
 {before}
 libc = ctypes.CDLL(None, use_errno=True)
 libc.sendto.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
@@ -129,6 +129,29 @@ print(hog.stdout.read().strip(), worst < 0.5, worst)
 def test_many_messages_of_one_caller_leave_the_others_their_turn(wire: Wire, where: str) -> None:
     done = wire.run([*(RUN if where == "run" else []), sys.executable, "-c", BESIDE, where, HOG], timeout=60)
     assert done.stdout.startswith("400 0 True "), done
+
+
+# Connected to a peer whose queue is full, it has messages for another one, and does not wait.
+FULL = """
+names = [b"\\0full%d" % os.getpid(), b"\\0other%d" % os.getpid()]
+full, other, s = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(3))
+full.bind(names[0]); other.bind(names[1])
+s.connect(names[0]); s.setblocking(False)
+try:
+    while True: s.send(b"x")
+except BlockingIOError: pass
+resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
+fill = [os.open("/dev/null", 0) for _ in range(1100)]  # so that each message takes longer than a turn
+header = struct.pack("=QIxxxxQQQQixxxxixxxx", at(struct.pack("=H", 1) + names[1]), 2 + len(names[1]),
+                     at(struct.pack("=QQ", at(b"x"), 1)), 1, 0, 0, 0, 0)
+print(json.dumps([told(libc.sendmmsg(s.fileno(), ctypes.c_void_p(at(header * 5)), 5, 0)),
+                  [other.recv(9).decode() for _ in range(5)]]))
+"""
+
+
+@GUARDED
+def test_many_messages_do_not_wait_for_the_peer_that_they_are_not_for(wire: Wire, where: str) -> None:
+    assert told(wire, "unguarded", FULL) == told(wire, where, FULL) == [5, 5 * ["x"]]
 
 
 NAMELESS = f"""
