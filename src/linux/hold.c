@@ -201,8 +201,11 @@ void eg_hold_yield(eg_supervisor *supervisor, eg_work *work)
 void eg_hold_ready(eg_supervisor *supervisor, uint32_t index)
 {
     eg_work *work = &supervisor->held[index % EG_HELD_MAX];
+    /* Its own socket, which is ready at once, says nothing of the peer; and looking for the owner of a UNIX name takes
+     * milliseconds, for each of the sockets that are ready. A tick has its limit. */
+    bool by_tick = work->by_timer && work->path < 0 && work->address_length > 0;
 
-    if (work->in_use && (work->looked_up_ms == 0 || work->question != 0)) {
+    if (work->in_use && !by_tick && (work->looked_up_ms == 0 || work->question != 0)) {
         run_to_answer(supervisor, work);
     }
 }

@@ -289,6 +289,7 @@ static eg_outcome send_one(eg_supervisor *supervisor, eg_work *work, const remot
     }
     if (local.name_length > 0 && local.endpoint.family == AF_UNIX && work->path < 0 &&
         eg_judge_must_rest(supervisor, &local.endpoint)) {
+        work->address_length = local.name_length; /* it has a name to be judged */
         eg_hold_try_later(work);
         return eg_wait();
     }
