@@ -76,7 +76,7 @@ static PyObject *door_violation(PyObject *module, PyObject *number)
     if (state == NULL || !eg_journal_read(state->journal, wanted, &violation)) {
         Py_RETURN_NONE;
     }
-    return eg_refuse_record(&violation);
+    return eg_violation_record(&violation);
 }
 
 static PyObject *door_set_exit_status(PyObject *module, PyObject *args)
@@ -159,8 +159,10 @@ static PyMethodDef door_methods[] = {
 
 static int door_exec(PyObject *module)
 {
-    PyObject *type = eg_refuse_exception_type(); /* borrowed */
-    if (type == NULL || PyModule_AddObjectRef(module, "EgressViolation", type) < 0) {
+    PyObject *type = eg_of_interpreter_violation_type();
+    int added = type == NULL ? -1 : PyModule_AddObjectRef(module, "EgressViolation", type);
+    Py_XDECREF(type);
+    if (added < 0) {
         return -1;
     }
     PyObject *defaults = Py_BuildValue("(s)", EG_DEFAULT_ALLOWLIST);

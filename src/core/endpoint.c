@@ -266,15 +266,32 @@ size_t eg_address_embedded(const eg_address *address, eg_address embedded[EG_EMB
     return count;
 }
 
+/* libc's inet_ntop formats by printf, which took a tenth of a refusal. */
+static size_t ipv4_text(const uint8_t ipv4[4], char *text)
+{
+    char *at = text;
+    for (int i = 0; i < 4; i++) {
+        if (i > 0) {
+            *at++ = '.';
+        }
+        if (ipv4[i] >= 100) {
+            *at++ = (char)('0' + ipv4[i] / 100);
+        }
+        if (ipv4[i] >= 10) {
+            *at++ = (char)('0' + ipv4[i] / 10 % 10);
+        }
+        *at++ = (char)('0' + ipv4[i] % 10);
+    }
+    *at = '\0';
+    return (size_t)(at - text);
+}
+
 size_t eg_address_text(const eg_address *address, char *text)
 {
-    const char *done;
     if (eg_address_is_ipv4(address)) {
-        done = inet_ntop(AF_INET, address->bytes + 12, text, EG_ENDPOINT_TEXT_SIZE);
-    } else {
-        done = inet_ntop(AF_INET6, address->bytes, text, EG_ENDPOINT_TEXT_SIZE);
+        return ipv4_text(address->bytes + 12, text);
     }
-    if (done == NULL) {
+    if (inet_ntop(AF_INET6, address->bytes, text, EG_ENDPOINT_TEXT_SIZE) == NULL) {
         text[0] = '\0';
     }
     return strlen(text);

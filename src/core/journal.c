@@ -5,11 +5,8 @@
 
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
+#include "core/own_ids.h"
 
 _Static_assert(sizeof(eg_violation) % sizeof(uint64_t) == 0, "copied word by word");
 
@@ -45,10 +42,9 @@ uint64_t eg_journal_add(eg_journal *journal, eg_violation *violation)
     violation->monotonic_ns = now_ns(CLOCK_MONOTONIC);
     violation->wall_ns = now_ns(CLOCK_REALTIME);
     if (violation->pid == 0) {
-        violation->pid = (int32_t)getpid();
-#ifdef __linux__
-        violation->tid = (int32_t)syscall(SYS_gettid);
-#endif
+        eg_own_ids ids = eg_own_ids_get();
+        violation->pid = ids.pid;
+        violation->tid = ids.tid;
     }
     uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
     do {

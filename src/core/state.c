@@ -13,6 +13,7 @@
 #endif
 
 #include "core/hash.h"
+#include "core/own_ids.h"
 #include "core/unix_owner.h"
 
 static uint64_t random_seed(void)
@@ -54,6 +55,7 @@ eg_state *eg_state_create(size_t entries, size_t text_bytes)
     state->grants.hash_seed = random_seed();
     eg_allowlist_init(&state->allowlist, entries, text_bytes, random_seed());
     eg_unix_owner_remember(&state->installer);
+    eg_own_ids_prepare();
     if (gethostname(host, sizeof host - 1) != 0 || !eg_name_normalise(host, strlen(host), &state->own_name)) {
         memset(&state->own_name, 0, sizeof state->own_name);
     }

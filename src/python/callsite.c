@@ -99,14 +99,15 @@ static bool take_frame(eg_violation *violation, const char *file, PyFrameObject 
     if (is_library(file)) {
         return true;
     }
+    bool package = is_package(file);
     if (violation->file[0] == '\0') {
         keep_name(violation->file, sizeof violation->file, file);
         violation->line = (int32_t)PyFrame_GetLineNumber(frame);
-        if (!is_package(file)) {
+        if (!package) {
             return false;
         }
     }
-    if (is_package(file)) {
+    if (package) {
         keep_name(violation->library_file, sizeof violation->library_file, file);
         return true;
     }

@@ -12,7 +12,7 @@
 #include "python/floor.h"
 #include "python/interpose.h"
 #include "python/loopback.h"
-#include "python/refuse.h"
+#include "python/of_interpreter.h"
 #include "python/socket_object.h"
 
 _Atomic(eg_state *) eg_guard_state;
@@ -115,22 +115,23 @@ static PyTypeObject *socket_type(void)
 static int prepare(void)
 {
     PyTypeObject *type = socket_type();
+    PyObject *violation = type == NULL ? NULL : eg_of_interpreter_violation_type();
     int done = -1;
 
-    if (type == NULL) {
-        return -1;
+    if (violation == NULL) {
+        goto done;
     }
     if (eg_loopback_init() < 0) {
         PyErr_SetString(PyExc_RuntimeError, "egressguard cannot install: the system has no thread-specific key left");
         goto done;
     }
-    if (eg_callsite_init() < 0 || eg_refuse_exception_type() == NULL || eg_socket_object_init(type) < 0 ||
-        eg_interpose_find() < 0) {
+    if (eg_callsite_init() < 0 || eg_socket_object_init(type) < 0 || eg_interpose_find() < 0) {
         goto done;
     }
     done = eg_floor_add();
 done:
-    Py_DECREF(type);
+    Py_XDECREF(violation);
+    Py_XDECREF(type);
     return done;
 }
 

@@ -68,7 +68,7 @@ static void tell_refusal(void *context, const eg_violation *violation)
 {
     PyGILState_STATE gil = PyGILState_Ensure();
     PyObject *callable = context, *answer = NULL;
-    PyObject *record = eg_refuse_record(violation);
+    PyObject *record = eg_violation_record(violation);
 
     if (record != NULL) {
         answer = PyObject_CallOneArg(callable, record);

@@ -28,10 +28,12 @@ static bool is_violation(void)
     }
     PyObject *value, *traceback, *raised;
     PyErr_Fetch(&raised, &value, &traceback);
-    type = eg_refuse_exception_type();
+    type = eg_of_interpreter_violation_type();
     PyErr_Clear(); /* without the type there is no violation either */
     PyErr_Restore(raised, value, traceback);
-    return type != NULL && PyErr_ExceptionMatches(type);
+    bool matches = type != NULL && PyErr_ExceptionMatches(type);
+    Py_XDECREF(type);
+    return matches;
 }
 
 static PyObject *dial(eg_route route, PyObject *self, PyObject *address)

@@ -34,34 +34,41 @@ SPOILING = {
     "the fields are properties": "V.host = V.port = V.reason = property(lambda self: 1 / 0)",
     "the text cannot be made": "V.__str__ = V.__repr__ = lambda *a: 1 / 0",
     "the base classes are changed": "V.__bases__ = (OSError,)",
-    "the interpreter's dictionary holds no type": "own()['egressguard.EgressViolation'] = 5",
-    "the interpreter's dictionary holds another type": "own()['egressguard.EgressViolation'] = dict",
-    "the interpreter's dictionary holds an OSError": "own()['egressguard.EgressViolation'] = ConnectionRefusedError",
+    "__new__ makes a class": "V.__new__ = lambda *a: int",
+    "the interpreter's dictionary holds a number": "own()['egressguard'] = 5",
+    "the interpreter's dictionary holds another's capsule": "own()['egressguard'] = _socket.CAPI",
     "the interpreter's dictionary is empty": "own().clear()",
-    "the interpreter's dictionary holds a listener that dials": "own()['egressguard.listener'] = lambda n: word(dial)",
+    "the constructor empties the interpreter's dictionary": "V.__init__ = lambda *a: own().clear()",
+    "the listener empties the interpreter's dictionary": "own().clear(); set_listener(lambda number: own().clear())",
+    "the listener dials": "own().clear(); set_listener(lambda number: socket.socket().connect(here))",
 }
 
 
 @pytest.mark.parametrize("spoiling", SPOILING)
 @pytest.mark.parametrize("route", ["connect", "sendto", "getaddrinfo"])
 def test_spoiling_the_exception(spoiling: str, route: str, listener: Endpoint) -> None:
-    """The type is an object of Python, and what the interpreter keeps can be found by way of the collector."""
+    """The type is an object of Python, and so is the dictionary in which the interpreter keeps it."""
     call = {
         "connect": "socket.socket().connect(here)",
         "sendto": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', here)",
         "getaddrinfo": "_socket.getaddrinfo('forbidden.example', 9)",
     }[route]
     source = f"""{PREAMBLE}
-import gc
+import ctypes
 import egressguard
+from egressguard._egressguard import set_listener
 class Anything(RuntimeError): pass
+api = ctypes.pythonapi
+api.PyInterpreterState_Get.restype = api.PyInterpreterState_GetDict.restype = ctypes.c_void_p
+api.PyInterpreterState_GetDict.argtypes = [ctypes.c_void_p]
 def own():
-    return next(one for one in gc.get_objects() if type(one) is dict and "egressguard.listener" in one)
+    return ctypes.cast(api.PyInterpreterState_GetDict(api.PyInterpreterState_Get()), ctypes.py_object).value
 egressguard.install(())
+assert "egressguard" in own()
 V = egressguard.EgressViolation
 try:
     {SPOILING[spoiling]}
-except (TypeError, StopIteration):
+except TypeError:
     pass
 for _ in range(3):
     try:

@@ -246,6 +246,24 @@ static void addresses_have_their_canonical_text(void **unused)
     FINISH_ROWS();
 }
 
+/* Every byte in every place, as libc writes it. */
+static void ipv4_addresses_read_as_libc_writes_them(void **unused)
+{
+    (void)unused;
+    for (unsigned place = 0; place < 4; place++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            uint8_t ipv4[4] = {10, 20, 130, 4};
+            char text[EG_ENDPOINT_TEXT_SIZE], expected[INET_ADDRSTRLEN];
+            ipv4[place] = (uint8_t)byte;
+            eg_address address = eg_address_from_ipv4(ipv4);
+            size_t length = eg_address_text(&address, text);
+            inet_ntop(AF_INET, ipv4, expected, sizeof expected);
+            ROW(strcmp(text, expected) == 0 && length == strlen(expected), "%s: %s", expected, text);
+        }
+    }
+    FINISH_ROWS();
+}
+
 static void a_mapped_address_reads_as_ipv4(void **unused)
 {
     (void)unused;
@@ -324,6 +342,7 @@ int main(void)
         cmocka_unit_test(every_way_to_embed_ipv4_is_read),
         cmocka_unit_test(what_embeds_nothing_says_so),
         cmocka_unit_test(addresses_have_their_canonical_text),
+        cmocka_unit_test(ipv4_addresses_read_as_libc_writes_them),
         cmocka_unit_test(a_mapped_address_reads_as_ipv4),
         cmocka_unit_test(an_endpoint_is_shown_as_people_read_it),
         cmocka_unit_test(a_long_path_is_cut_to_fit),

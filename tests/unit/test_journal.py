@@ -109,6 +109,42 @@ def test_a_forked_child_writes_into_the_same_journal() -> None:
     assert children.python(source).last() == [2, [True, False]]
 
 
+def test_a_record_has_the_ids_of_whoever_dialled() -> None:
+    """A child has its own, also where it was forked by the bare system call, which no handler notices."""
+    source = """
+        import ctypes, os, socket, threading
+        from inside import tell, word
+        import egressguard
+        SYS_FORK = 57
+        machine = os.uname().machine
+        fork = (lambda: ctypes.CDLL(None).syscall(SYS_FORK)) if machine == "x86_64" else os.fork
+        egressguard.install()
+        def refuse():
+            before = egressguard.violation_count()
+            word(lambda: socket.socket().connect(("127.0.0.1", 9)))
+            one = egressguard.violations(before)[0]
+            return [one.pid, one.thread] == [os.getpid(), threading.get_native_id()]
+        def forked(how):
+            child = how()
+            if child == 0:
+                before = egressguard.violation_count()
+                word(lambda: socket.socket().connect(("127.0.0.1", 9)))
+                one = egressguard.violations(before)[0]
+                os._exit(0 if [one.pid, one.thread] == [os.getpid()] * 2 else 1)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        def in_a_thread():
+            results.append(refuse())
+            results.append(forked(os.fork))
+            results.append(refuse())
+        results = [refuse(), refuse(), forked(fork), forked(os.fork), refuse()]
+        thread = threading.Thread(target=in_a_thread)
+        thread.start()
+        thread.join()
+        tell(results)
+    """
+    assert children.python(source).last() == [True] * 8
+
+
 def test_a_handler_that_dials_does_not_recurse() -> None:
     """It is refused like everybody and counted, but not logged again: once for each thread that logs."""
     source = """
