@@ -222,16 +222,6 @@ int eg_allowlist_add(eg_allowlist *list, const eg_entry *entry)
     return 0;
 }
 
-static eg_address masked_address(const eg_address *address, unsigned length)
-{
-    eg_address masked = {{0}};
-    memcpy(masked.bytes, address->bytes, length / 8);
-    if (length % 8 != 0) {
-        masked.bytes[length / 8] = (uint8_t)(address->bytes[length / 8] & (0xff00 >> (length % 8)));
-    }
-    return masked;
-}
-
 bool eg_allowlist_covers_address(const eg_allowlist *list, const eg_address *address, int port, bool exact_only)
 {
     /* A prefix of fewer than 96 bits stands for IPv6 addresses: entry parsing lets none of
@@ -249,7 +239,7 @@ bool eg_allowlist_covers_address(const eg_allowlist *list, const eg_address *add
         uint64_t lengths = list->prefixes[word];
         for (; lengths != 0; lengths &= lengths - 1) {
             unsigned length = (unsigned)word * 64 + (unsigned)__builtin_ctzll(lengths);
-            eg_address masked = masked_address(address, length);
+            eg_address masked = eg_address_masked(address, length);
             uint32_t slot = *find_address(list, &masked, length);
             if (slot != 0 && eg_allowlist_record_covers(list, slot - 1, port)) {
                 return true;

@@ -194,6 +194,16 @@ eg_class eg_address_class(const eg_address *address)
     return EG_CLASS_GLOBAL;
 }
 
+eg_address eg_address_masked(const eg_address *address, unsigned length)
+{
+    eg_address masked = {{0}};
+    memcpy(masked.bytes, address->bytes, length / 8);
+    if (length % 8 != 0) {
+        masked.bytes[length / 8] = (uint8_t)(address->bytes[length / 8] & (0xff00 >> (length % 8)));
+    }
+    return masked;
+}
+
 bool eg_address_is_test_loopback(const eg_address *address)
 {
     static const eg_address ipv4 = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}};

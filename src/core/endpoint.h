@@ -69,6 +69,9 @@ static inline bool eg_address_equal(const eg_address *left, const eg_address *ri
 
 eg_class eg_address_class(const eg_address *address);
 
+/* The first `length` bits of it, 0 to 128; the others are 0. */
+eg_address eg_address_masked(const eg_address *address, unsigned length);
+
 /* 127.0.0.1 and ::1, the two addresses the test capability opens (ADR-0006). */
 bool eg_address_is_test_loopback(const eg_address *address);
 

@@ -133,10 +133,7 @@ static const char *parse_port(const char *text, size_t length, eg_entry *out)
 
 static const char *finish_address(eg_entry *out, unsigned prefix_length)
 {
-    eg_address masked = {{0}};
-    for (unsigned bit = 0; bit < prefix_length; bit++) {
-        masked.bytes[bit / 8] |= (uint8_t)(out->address.bytes[bit / 8] & (0x80 >> (bit % 8)));
-    }
+    eg_address masked = eg_address_masked(&out->address, prefix_length);
     if (!eg_address_equal(&masked, &out->address)) {
         return "host bits are set behind the prefix length";
     }
@@ -157,22 +154,18 @@ static const char *parse_address(const char *text, size_t length, int family, eg
     const char *slash = memchr(text, '/', length);
     size_t host = slash == NULL ? length : (size_t)(slash - text);
 
+    if (slash != NULL && !parse_decimal(slash + 1, length - host - 1, bits, &prefix_length)) {
+        return family == AF_INET ? "the prefix length must be 0 to 32" : "the prefix length must be 0 to 128";
+    }
+    if (family == AF_INET) {
+        return eg_address_parse_ipv4(text, host, &out->address) ? finish_address(out, prefix_length + 96)
+                                                                : "not an IPv4 address of four decimal numbers";
+    }
     if (host >= sizeof copy) {
         return "not an address";
     }
     memcpy(copy, text, host);
     copy[host] = '\0';
-    if (slash != NULL && !parse_decimal(slash + 1, length - host - 1, bits, &prefix_length)) {
-        return family == AF_INET ? "the prefix length must be 0 to 32" : "the prefix length must be 0 to 128";
-    }
-    if (family == AF_INET) {
-        uint8_t ipv4[4];
-        if (inet_pton(AF_INET, copy, ipv4) != 1) {
-            return "not an IPv4 address of four decimal numbers";
-        }
-        out->address = eg_address_from_ipv4(ipv4);
-        return finish_address(out, prefix_length + 96);
-    }
     if (strchr(copy, '%') != NULL) {
         return "a scope id cannot be part of an entry";
     }
@@ -289,13 +282,9 @@ const char *eg_entry_parse(const char *text, size_t length, eg_entry *out)
     while (digits < host && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.')) {
         digits++;
     }
-    struct in_addr ipv4;
-    char copy[16] = {0};
-    if (digits > 0 && digits < sizeof copy && (digits == host || text[digits] == '/')) {
-        memcpy(copy, text, digits);
-        if (text[digits] == '/' || inet_pton(AF_INET, copy, &ipv4) == 1) {
-            return parse_address(text, host, AF_INET, out);
-        }
+    eg_address number;
+    if (digits > 0 && (text[digits] == '/' || (digits == host && eg_address_parse_ipv4(text, digits, &number)))) {
+        return parse_address(text, host, AF_INET, out);
     }
     return parse_name(text, host, out);
 }

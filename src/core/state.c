@@ -16,6 +16,23 @@
 #include "core/own_ids.h"
 #include "core/unix_owner.h"
 
+/* From here on a list is in no cache, and each page of 4 KB would cost a fault at the install and a walk of the
+ * page tables at a dial: MADV_HUGEPAGE, madvise(2). */
+#define LONG_LIST ((size_t)4 << 20)
+
+static void wish_for_huge_pages(char *list, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+    if (size >= LONG_LIST) {
+        uintptr_t inside = (uintptr_t)list % (uintptr_t)sysconf(_SC_PAGESIZE);
+        madvise(list - inside, size + inside, MADV_HUGEPAGE); /* where there are none, only time is lost */
+    }
+#else
+    (void)list;
+    (void)size;
+#endif
+}
+
 static uint64_t random_seed(void)
 {
     uint64_t seed = 0;
@@ -43,6 +60,7 @@ eg_state *eg_state_create(size_t entries, size_t text_bytes)
     if (block == MAP_FAILED) {
         return NULL;
     }
+    wish_for_huge_pages((char *)block + offsetof(eg_state, allowlist), size - offsetof(eg_state, allowlist));
     void *shared = mmap(NULL, sizeof(eg_shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         munmap(block, size);

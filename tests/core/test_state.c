@@ -70,6 +70,43 @@ static void a_list_that_cannot_be_numbered_is_not_made(void **unused)
     FINISH_ROWS();
 }
 
+/* Whether the kernel was asked for huge pages there: "hg" in the flags of the mapping (proc(5)). */
+static bool wants_huge_pages(const void *block)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[512];
+    bool here = false, wanted = false;
+    unsigned long low, high;
+
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &low, &high) == 2) {
+            here = low <= (unsigned long)block && (unsigned long)block < high;
+        } else if (here && strncmp(line, "VmFlags:", 8) == 0) {
+            wanted = strstr(line, " hg") != NULL;
+        }
+    }
+    fclose(file);
+    return wanted;
+}
+
+/* What is in no cache shall not cost a walk of the page tables as well; small lists take no more memory than they
+ * need. */
+static void a_long_list_asks_for_huge_pages(void **unused)
+{
+    (void)unused;
+    eg_state *few = eg_state_create(10000, 200000), *many = eg_state_create(200000, 4000000);
+    if (access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) != 0) {
+        print_message("this kernel has no huge pages\n");
+        skip();
+    }
+    assert_true(wants_huge_pages(many + 1));
+    assert_false(wants_huge_pages(many)); /* the grants, whose number is fixed */
+    assert_false(wants_huge_pages(few + 1));
+    eg_state_destroy(few);
+    eg_state_destroy(many);
+}
+
 static void destroying_nothing_is_allowed(void **unused)
 {
     (void)unused;
@@ -83,6 +120,7 @@ int main(void)
         cmocka_unit_test(a_childs_list_is_its_own_and_its_refusals_are_its_parents),
         cmocka_unit_test(two_blocks_have_seeds_of_their_own),
         cmocka_unit_test(a_list_that_cannot_be_numbered_is_not_made),
+        cmocka_unit_test(a_long_list_asks_for_huge_pages),
         cmocka_unit_test(destroying_nothing_is_allowed),
     };
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);
