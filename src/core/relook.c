@@ -10,16 +10,15 @@
 #include "core/detached.h"
 #include "core/lookup.h"
 
-#define TRACKED 256u
-#define INTERVAL_MS 1000
+#define SETS 32u
+#define WAYS 8u /* as many names as may open one port: those of a port never push each other out */
 #define BACK_OFF_MAX 6 /* a name that keeps failing is asked every 64 s */
 
 typedef struct tracked_name {
     bool used;
     bool under_way;
     uint32_t record;
-    unsigned failures;
-    int64_t next_ms;
+    eg_pace pace;
     eg_state *state;
 } tracked_name;
 
@@ -27,7 +26,7 @@ typedef struct tracked_name {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended;
 static uint64_t ended_count;
-static tracked_name tracked[TRACKED];
+static tracked_name tracked[SETS * WAYS];
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
 static void make_condition(void)
@@ -71,6 +70,17 @@ static int64_t milliseconds(struct timespec time)
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+void eg_pace_ended(eg_pace *pace, bool granted, int64_t now_ms)
+{
+    pace->failures = granted ? 0 : pace->failures + (pace->failures < BACK_OFF_MAX);
+    pace->next_ms = now_ms + ((int64_t)EG_PACE_MS << pace->failures);
+}
+
+bool eg_pace_is_over(const eg_pace *pace, int64_t now_ms)
+{
+    return now_ms >= pace->next_ms - ((int64_t)EG_PACE_MS << pace->failures) + EG_PACE_MS;
+}
+
 static void *look_up(void *argument)
 {
     tracked_name *name_tracked = argument;
@@ -85,8 +95,7 @@ static void *look_up(void *argument)
         granted = eg_lookup_grant(name_tracked->state, &name, &match);
     }
     pthread_mutex_lock(&lock);
-    name_tracked->failures = granted > 0 ? 0 : name_tracked->failures + (name_tracked->failures < BACK_OFF_MAX);
-    name_tracked->next_ms = milliseconds(now()) + ((int64_t)INTERVAL_MS << name_tracked->failures);
+    eg_pace_ended(&name_tracked->pace, granted > 0, milliseconds(now()));
     name_tracked->under_way = false;
     ended_count++;
     pthread_cond_broadcast(&ended);
@@ -94,17 +103,25 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-/* The slot that follows this record; NULL where another name that is under way has it. */
-static tracked_name *track(eg_state *state, uint32_t record)
+/* The slot that follows this record: its own, else the one that is due first; NULL where all are needed. */
+static tracked_name *track(eg_state *state, uint32_t record, int64_t at_ms)
 {
-    tracked_name *name = &tracked[record % TRACKED];
-    if (!name->used || name->record != record || name->state != state) {
-        if (name->under_way) {
-            return NULL;
+    tracked_name *set = &tracked[record % SETS * WAYS], *place = NULL;
+
+    for (size_t way = 0; way < WAYS; way++) {
+        tracked_name *name = &set[way];
+        if (name->used && name->record == record && name->state == state) {
+            return name;
         }
-        *name = (tracked_name){.used = true, .record = record, .state = state};
+        if (!name->under_way && eg_pace_is_over(&name->pace, at_ms) &&
+            (place == NULL || name->pace.next_ms < place->pace.next_ms)) {
+            place = name;
+        }
     }
-    return name;
+    if (place != NULL) {
+        *place = (tracked_name){.used = true, .record = record, .state = state};
+    }
+    return place;
 }
 
 bool eg_relook_may_help(const eg_state *state, int port)
@@ -133,15 +150,15 @@ eg_relook_result eg_relook(eg_state *state, int port, int wait_ms)
     pthread_mutex_lock(&lock);
     uint64_t before = ended_count;
     for (size_t i = 0; i < count; i++) {
-        tracked_name *name = track(state, records[i]);
+        tracked_name *name = track(state, records[i], at_ms);
         if (name == NULL) {
             continue;
         }
-        if (!name->under_way && at_ms >= name->next_ms) {
+        if (!name->under_way && at_ms >= name->pace.next_ms) {
             name->under_way = true;
             if (eg_detached_start(look_up, name, 0) != 0) {
                 name->under_way = false;
-                name->next_ms = at_ms + INTERVAL_MS;
+                name->pace.next_ms = at_ms + EG_PACE_MS;
             }
         }
         if (name->under_way) {

@@ -5,6 +5,21 @@
 
 #include "core/state.h"
 
+/* When a name is asked for again: a second after the last time, twice as long after each failure. Zeroed: at once. */
+typedef struct eg_pace {
+    int64_t next_ms;
+    unsigned failures;
+} eg_pace;
+
+#define EG_PACE_MS 1000
+
+/* A lookup of the name ended. */
+void eg_pace_ended(eg_pace *pace, bool granted, int64_t now_ms);
+
+/* May it be forgotten, so that another name has its place? Not while the name could then be asked for again within
+ * a second. */
+bool eg_pace_is_over(const eg_pace *pace, int64_t now_ms);
+
 /* Could a second look help for this port at all? Constant time. */
 bool eg_relook_may_help(const eg_state *state, int port);
 

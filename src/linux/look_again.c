@@ -5,19 +5,10 @@
 
 #include "core/dns.h"
 #include "core/machine.h"
-#include "core/relook.h"
 #include "linux/stub_inside.h"
 
-#define INTERVAL_MS 1000
-#define BACK_OFF_MAX 6 /* a name that keeps failing is asked for every 64 s */
 #define WAIT_MS 1000
 #define WAIT_NON_BLOCKING_MS 50
-
-/* May another name have its slot? Not while that would let this one be asked for again within a second. */
-static bool is_over(const eg_look *look, int64_t now)
-{
-    return !look->under_way && now >= look->next_ms - ((int64_t)INTERVAL_MS << look->failures) + INTERVAL_MS;
-}
 
 /* The slot of a name and type: its own, else the one that is due first; NULL where all are needed. */
 static eg_look *look_of(eg_stub *stub, uint32_t record, uint16_t type, int64_t now)
@@ -29,7 +20,8 @@ static eg_look *look_of(eg_stub *stub, uint32_t record, uint16_t type, int64_t n
         if (look->used && look->record == record && look->type == type) {
             return look;
         }
-        if (is_over(look, now) && (place == NULL || look->next_ms < place->next_ms)) {
+        if (!look->under_way && eg_pace_is_over(&look->pace, now) &&
+            (place == NULL || look->pace.next_ms < place->pace.next_ms)) {
             place = look;
         }
     }
@@ -47,10 +39,10 @@ static void ask(eg_supervisor *supervisor, const eg_endpoint *nameserver, uint32
     eg_name name;
     eg_name_match match;
 
-    if (look == NULL || look->under_way || now < look->next_ms) {
+    if (look == NULL || look->under_way || now < look->pace.next_ms) {
         return;
     }
-    look->next_ms = now + INTERVAL_MS;
+    look->pace.next_ms = now + EG_PACE_MS;
     const char *text = eg_allowlist_record_text(list, record);
     if (eg_name_normalise(text, strlen(text), &name) &&
         eg_allowlist_match_name(list, &name, EG_ANY_PORT, &match) == EG_MATCH_LISTED &&
@@ -70,7 +62,7 @@ static bool is_due(eg_stub *stub, uint16_t port, bool ipv4)
     if (slot->port == port && slot->ipv4 == ipv4 && now < slot->next_ms) {
         return false;
     }
-    *slot = (eg_look_port){.port = port, .ipv4 = ipv4, .next_ms = now + INTERVAL_MS};
+    *slot = (eg_look_port){.port = port, .ipv4 = ipv4, .next_ms = now + EG_PACE_MS};
     return true;
 }
 
@@ -110,7 +102,6 @@ void eg_look_again_ended(eg_supervisor *supervisor, uint16_t number, bool grante
     eg_look *look = &supervisor->stub->looks[number - 1];
 
     look->under_way = false;
-    look->failures = granted ? 0 : look->failures + (look->failures < BACK_OFF_MAX);
-    look->next_ms = eg_now_ms() + ((int64_t)INTERVAL_MS << look->failures);
+    eg_pace_ended(&look->pace, granted, eg_now_ms());
     supervisor->stub->looks_under_way--;
 }

@@ -3,6 +3,7 @@
 #define EG_LINUX_STUB_INSIDE_H
 
 #include "core/dns_answer.h"
+#include "core/relook.h"
 #include "linux/stub.h"
 
 #define EG_PORTS 65536u
@@ -87,8 +88,7 @@ typedef struct eg_look {
     bool used, under_way;
     uint16_t type;
     uint32_t record;
-    unsigned failures;
-    int64_t next_ms;
+    eg_pace pace;
 } eg_look;
 
 typedef struct eg_look_port {

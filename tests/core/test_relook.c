@@ -52,6 +52,37 @@ static void it_helps_where_one_to_eight_names_open_the_port(void **unused)
     assert_false(eg_relook_may_help(state, 5));
 }
 
+/* A second after an answer; after failures 2, 4, 8 ... and never more than 64 seconds. */
+static void a_name_that_keeps_failing_is_asked_ever_less_often(void **unused)
+{
+    (void)unused;
+    eg_pace pace = {0};
+    for (int failures = 1; failures <= 9; failures++) {
+        eg_pace_ended(&pace, false, 500);
+        int64_t seconds = failures < 6 ? 1 << failures : 64;
+        ROW(pace.next_ms == 500 + seconds * 1000, "%d failures: %d ms", failures, (int)pace.next_ms);
+    }
+    eg_pace_ended(&pace, true, 700);
+    ROW(pace.next_ms == 1700 && pace.failures == 0, "an answer: %d ms", (int)pace.next_ms);
+    FINISH_ROWS();
+}
+
+/* Another name may have its place a second after it was asked for, however often it failed. */
+static void a_place_is_given_away_after_a_second(void **unused)
+{
+    (void)unused;
+    eg_pace pace = {0};
+    assert_true(eg_pace_is_over(&pace, 0));
+    for (int failures = 0; failures < 8; failures++) {
+        ROW(failures == 0 || !eg_pace_is_over(&pace, 1499), "%d failures: a moment early", failures);
+        ROW(eg_pace_is_over(&pace, 1500), "%d failures", failures);
+        eg_pace_ended(&pace, false, 500);
+    }
+    eg_pace_ended(&pace, true, 500);
+    ROW(!eg_pace_is_over(&pace, 1499) && eg_pace_is_over(&pace, 1500), "an answer");
+    FINISH_ROWS();
+}
+
 static void a_second_look_grants_what_it_finds(void **unused)
 {
     (void)unused;
@@ -151,30 +182,65 @@ static void *call(void *argument)
     return NULL;
 }
 
-/* Only so many names are followed at once: two that share a place take turns. */
-static void names_that_share_a_place_take_turns(void **unused)
+/* A list of so many names that the last stands in the set of the first and of every 32nd. */
+static eg_state *long_list(const char *const texts[], const int places[], size_t count)
+{
+    enum { names = 257 };
+    eg_state *state = eg_state_create(names, names * 16);
+    for (int i = 0; i < names; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "n%d.test:80", i);
+        for (size_t given = 0; given < count; given++) {
+            if (places[given] == i) {
+                snprintf(text, sizeof text, "%s", texts[given]);
+            }
+        }
+        eg_entry entry = entry_of(text);
+        assert_int_equal(eg_allowlist_add(&state->allowlist, &entry), 0);
+    }
+    return state;
+}
+
+/* Only so many names are followed at once: the ninth of a set waits for its turn. */
+static void a_name_without_a_place_waits_for_its_turn(void **unused)
 {
     (void)unused;
     NEEDS_SANDBOX();
-    enum { tracked = 256 };
-    eg_state *state = eg_state_create(tracked + 1, (tracked + 1) * 16);
-    for (int i = 0; i <= tracked; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "n%d.test:80", i);
-        eg_entry entry = entry_of(i == 0 ? "slow.test:443" : i == tracked ? "api.test:444" : text);
-        assert_int_equal(eg_allowlist_add(&state->allowlist, &entry), 0);
-    }
+    static const char *const texts[] = {"slow.test:443", "a.test:442", "b.test:442", "c.test:442",  "d.test:442",
+                                        "e.test:442",    "f.test:442", "g.test:442", "api.test:444"};
+    static const int places[] = {0, 32, 64, 96, 128, 160, 192, 224, 256};
+    eg_state *state = long_list(texts, places, COUNT_OF(texts));
     nameserver_hold(true);
-    assert_int_equal(eg_relook(state, 443, 20), EG_RELOOK_UNDER_WAY);
-    assert_int_equal(eg_relook(state, 444, 20), EG_RELOOK_NOTHING); /* the place is taken */
+    assert_int_equal(eg_relook(state, 443, 200), EG_RELOOK_UNDER_WAY);
+    assert_int_equal(eg_relook(state, 442, 20), EG_RELOOK_UNDER_WAY); /* asked behind the slow one */
+    assert_int_equal(eg_relook(state, 444, 20), EG_RELOOK_NOTHING);   /* the places are taken */
     assert_int_equal(nameserver_asked("api.test"), 0);
     nameserver_hold(false);
     wait_until_granted(state, "203.0.113.10", 443);
-    for (int i = 0; i < 1000 && eg_relook(state, 444, 3000) == EG_RELOOK_NOTHING; i++) {
-        usleep(1000); /* the place is given back a moment later */
+    for (int i = 0; i < 3000 && eg_relook(state, 444, 3000) == EG_RELOOK_NOTHING; i++) {
+        usleep(1000); /* a place is given back a second after its name was asked for */
     }
     assert_int_equal(nameserver_asked("api.test"), 2);
     assert_true(granted(state, "203.0.113.9", 444));
+}
+
+/* What they have in common is a place in a table: neither is asked for more often because of the other. */
+static void names_of_one_set_are_each_asked_once_a_second(void **unused)
+{
+    (void)unused;
+    NEEDS_SANDBOX();
+    static const char *const texts[] = {"api.test:443", "mixed.test:443", "gone.test:443"};
+    static const int places[] = {0, 32, 256};
+    eg_state *state = long_list(texts, places, COUNT_OF(texts));
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    while (elapsed_ms(start) < 900) {
+        eg_relook(state, 443, 50);
+    }
+    assert_int_equal(nameserver_asked("api.test"), 2);
+    assert_int_equal(nameserver_asked("mixed.test"), 2);
+    size_t first = nameserver_asked("gone.test");
+    assert_true(first >= 1 && first <= 2);
 }
 
 static void many_callers_share_one_lookup(void **unused)
@@ -241,12 +307,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RELOOK_TEST(it_helps_where_one_to_eight_names_open_the_port),
+        RELOOK_TEST(a_name_that_keeps_failing_is_asked_ever_less_often),
+        RELOOK_TEST(a_place_is_given_away_after_a_second),
         RELOOK_TEST(a_second_look_grants_what_it_finds),
         RELOOK_TEST(a_name_is_asked_once_a_second),
         RELOOK_TEST(a_name_that_fails_is_asked_less_often),
         RELOOK_TEST(answers_that_may_not_be_dialled_count_as_a_failure),
         RELOOK_TEST(nobody_waits_longer_than_he_chose),
-        RELOOK_TEST(names_that_share_a_place_take_turns),
+        RELOOK_TEST(a_name_without_a_place_waits_for_its_turn),
+        RELOOK_TEST(names_of_one_set_are_each_asked_once_a_second),
         RELOOK_TEST(many_callers_share_one_lookup),
         RELOOK_TEST(too_many_names_are_not_asked),
         RELOOK_TEST(a_forked_child_looks_by_itself),
