@@ -73,12 +73,17 @@ static int64_t milliseconds(struct timespec time)
 void eg_pace_ended(eg_pace *pace, bool granted, int64_t now_ms)
 {
     pace->failures = granted ? 0 : pace->failures + (pace->failures < BACK_OFF_MAX);
-    pace->next_ms = now_ms + ((int64_t)EG_PACE_MS << pace->failures);
+    pace->last_ms = now_ms;
+}
+
+int64_t eg_pace_due_ms(const eg_pace *pace)
+{
+    return pace->last_ms + ((int64_t)EG_PACE_MS << pace->failures);
 }
 
 bool eg_pace_is_over(const eg_pace *pace, int64_t now_ms)
 {
-    return now_ms >= pace->next_ms - ((int64_t)EG_PACE_MS << pace->failures) + EG_PACE_MS;
+    return now_ms >= pace->last_ms + EG_PACE_MS;
 }
 
 static void *look_up(void *argument)
@@ -103,7 +108,15 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-/* The slot that follows this record: its own, else the one that is due first; NULL where all are needed. */
+/* Whose slot another name may rather have: one that is over, and of two such the one that is due first. */
+static bool gives_way_before(const tracked_name *name, const tracked_name *other, int64_t at_ms)
+{
+    bool is_over = eg_pace_is_over(&name->pace, at_ms), other_is_over = eg_pace_is_over(&other->pace, at_ms);
+    return is_over != other_is_over ? is_over : eg_pace_due_ms(&name->pace) < eg_pace_due_ms(&other->pace);
+}
+
+/* The slot that follows this record: its own, else another's; NULL where all are under way. Where more names than a set
+ * holds are needed within a second, one is asked for too often: a dial that is allowed matters more. */
 static tracked_name *track(eg_state *state, uint32_t record, int64_t at_ms)
 {
     tracked_name *set = &tracked[record % SETS * WAYS], *place = NULL;
@@ -113,8 +126,7 @@ static tracked_name *track(eg_state *state, uint32_t record, int64_t at_ms)
         if (name->used && name->record == record && name->state == state) {
             return name;
         }
-        if (!name->under_way && eg_pace_is_over(&name->pace, at_ms) &&
-            (place == NULL || name->pace.next_ms < place->pace.next_ms)) {
+        if (!name->under_way && (place == NULL || gives_way_before(name, place, at_ms))) {
             place = name;
         }
     }
@@ -154,11 +166,11 @@ eg_relook_result eg_relook(eg_state *state, int port, int wait_ms)
         if (name == NULL) {
             continue;
         }
-        if (!name->under_way && at_ms >= name->pace.next_ms) {
+        if (!name->under_way && at_ms >= eg_pace_due_ms(&name->pace)) {
             name->under_way = true;
             if (eg_detached_start(look_up, name, 0) != 0) {
                 name->under_way = false;
-                name->pace.next_ms = at_ms + EG_PACE_MS;
+                name->pace.last_ms = at_ms;
             }
         }
         if (name->under_way) {

@@ -5,9 +5,9 @@
 
 #include "core/state.h"
 
-/* When a name is asked for again: a second after the last time, twice as long after each failure. Zeroed: at once. */
+/* When a name is asked for again: a second after the last time, twice as long after each failure. */
 typedef struct eg_pace {
-    int64_t next_ms;
+    int64_t last_ms; /* when it was asked for, or when the answer came */
     unsigned failures;
 } eg_pace;
 
@@ -15,6 +15,8 @@ typedef struct eg_pace {
 
 /* A lookup of the name ended. */
 void eg_pace_ended(eg_pace *pace, bool granted, int64_t now_ms);
+
+int64_t eg_pace_due_ms(const eg_pace *pace);
 
 /* May it be forgotten, so that another name has its place? Not while the name could then be asked for again within
  * a second. */

@@ -21,7 +21,7 @@ static eg_look *look_of(eg_stub *stub, uint32_t record, uint16_t type, int64_t n
             return look;
         }
         if (!look->under_way && eg_pace_is_over(&look->pace, now) &&
-            (place == NULL || look->pace.next_ms < place->pace.next_ms)) {
+            (place == NULL || eg_pace_due_ms(&look->pace) < eg_pace_due_ms(&place->pace))) {
             place = look;
         }
     }
@@ -39,10 +39,10 @@ static void ask(eg_supervisor *supervisor, const eg_endpoint *nameserver, uint32
     eg_name name;
     eg_name_match match;
 
-    if (look == NULL || look->under_way || now < look->pace.next_ms) {
+    if (look == NULL || look->under_way || now < eg_pace_due_ms(&look->pace)) {
         return;
     }
-    look->pace.next_ms = now + EG_PACE_MS;
+    look->pace.last_ms = now;
     const char *text = eg_allowlist_record_text(list, record);
     if (eg_name_normalise(text, strlen(text), &name) &&
         eg_allowlist_match_name(list, &name, EG_ANY_PORT, &match) == EG_MATCH_LISTED &&
