@@ -164,8 +164,10 @@ static eg_reason judge_name(eg_supervisor *supervisor, eg_work *work, const eg_s
         return *error == -EACCES ? EG_REFUSED_UNIX : EG_ALLOWED;
     }
     eg_reason reason = eg_unix_way_judge(supervisor, work, &dial, &local->way);
-    local->name = local->way.address;
-    local->name_length = local->way.length;
+    if (reason == EG_ALLOWED) { /* a refusal tells the name that the caller gave */
+        local->name = local->way.address;
+        local->name_length = local->way.length;
+    }
     return reason;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 pytestmark = pytest.mark.usefixtures("kernel_layer")
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+def run(code: str, *words: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done
     return done.stdout
 
@@ -54,6 +55,43 @@ print(one.program, one.endpoint, one.reason, one.kernel, one.route)
 """)
         == "bash 198.51.100.1:443 not-listed True connect\n"
     )
+
+
+UNIX_CALLS = {
+    "connect": "libc.connect(s.fileno(), name, len(name))",
+    "sendto": "libc.sendto(s.fileno(), b'x', 1, 0, name, len(name))",
+    "sendmsg": "libc.sendmsg(s.fileno(), message, 0)",
+}
+
+
+@pytest.mark.parametrize("call", UNIX_CALLS)
+def test_a_refused_unix_path_is_told_as_it_was_given(tmp_path: Path, call: str) -> None:
+    """The supervisor dials the opened file by a path of its own, which would say nothing to anybody."""
+    path = str(tmp_path / "strangers")
+    source = f"""
+import ctypes, os, socket, struct, sys
+libc = ctypes.CDLL(None)
+if "guarded" in sys.argv:
+    import egressguard
+    egressguard.install(); egressguard.install_kernel()
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+name = struct.pack("=H", 1) + {path.encode()!r} + bytes(1)
+names = ctypes.create_string_buffer(name); text = ctypes.create_string_buffer(b"x")
+vector = (ctypes.c_void_p * 2)(ctypes.addressof(text), 1)
+message = struct.pack("PIPPPPi", ctypes.addressof(names), len(name), ctypes.addressof(vector), 1, 0, 0, 0) + bytes(8)
+print({UNIX_CALLS[call]})
+if "guarded" in sys.argv:
+    print([(one.endpoint, one.reason) for one in egressguard.violations()])
+"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(path)
+        stranger.setblocking(False)
+        assert run(source) == ("0\n" if call == "connect" else "1\n")
+        if call != "connect":
+            assert stranger.recv(9) == b"x"
+        assert run(source, "guarded") == f"-1\n[('unix:{path}', 'unix')]\n"
+        with pytest.raises(BlockingIOError):
+            stranger.recv(9)
 
 
 def test_udp_connect_that_sends_nothing_is_counted_apart() -> None:
