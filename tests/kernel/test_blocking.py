@@ -205,7 +205,12 @@ def dial():
         done.append(1)
 threads = [threading.Thread(target=dial) for _ in range(500)]
 for thread in threads: thread.start()
-time.sleep(3)  # each was judged once
+def quick():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        started = time.monotonic(); s.connect((listed, 80)); return time.monotonic() - started < 0.02
+deadline = time.monotonic() + 20
+while time.monotonic() < deadline and not all([quick() for _ in range(10)]): time.sleep(0.1)  # each is judged once
+time.sleep(1)
 print(len(done) < 50, subprocess.run([sys.executable, "-c", {PROBE!r}, listed], capture_output=True, text=True).stdout)
 def drain():
     while True: peer.accept() if kind == socket.SOCK_STREAM else peer.recv(9)
