@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from benchmarks.paired import ROOT, environment
@@ -18,7 +19,21 @@ def available() -> bool:
 
 def counted(words: Sequence[str]) -> int:
     """Run this interpreter with the words under callgrind and return how many instructions user space executed."""
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-S", *words]
+    return _run(words, "/dev/null")
+
+
+def counted_in_extension(words: Sequence[str]) -> int:
+    """Do the same, and return how many of them the extension executed: its own, without those of what it calls."""
+    with tempfile.NamedTemporaryFile(prefix="callgrind.") as out:
+        _run(words, out.name)
+        command = ["callgrind_annotate", "--threshold=100", "--auto=no", "--show-percs=no", out.name]
+        table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = re.findall(r"^\s*([\d,]+) .*\[.*/_egressguard\.[^]]*\]$", table, re.MULTILINE)
+    return sum(int(number.replace(",", "")) for number in lines)
+
+
+def _run(words: Sequence[str], out: str) -> int:
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", sys.executable, "-S", *words]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
     found = re.search(r"Collected : (\d+)", ended.stderr)
     if ended.returncode or found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from subprocess import DEVNULL, PIPE, Popen
 
-from benchmarks.callgrind import counted
+from benchmarks.callgrind import counted, counted_in_extension
 from benchmarks.cases import (
     ENTRIES,
     FLAT_BUDGET,
@@ -139,6 +139,13 @@ def of_a_request(name: str, client: str, keep: str) -> float:
     return (long - short) / 1024
 
 
+def of_the_extension(client: str, keep: str) -> float:
+    """Count the extension's own instructions of a request: these do not depend on what the network does meanwhile."""
+    words = ["-m", "benchmarks.web", OURS, client, keep, "--once"]
+    short, long = (counted_in_extension([*words, str(count)]) for count in (256, 1280))
+    return (long - short) / 1024
+
+
 def instructions(report: Report, _kept: Kept, _scale: float, far: bool) -> None:
     """Count the instructions of HTTP requests.
 
@@ -160,8 +167,11 @@ def instructions(report: Report, _kept: Kept, _scale: float, far: bool) -> None:
                 )
             ordered = sorted(rounds, key=lambda one: one[0])
             ratio, each = ordered[len(ordered) // 2]
+            own = of_the_extension(client, keep)
+            print(f"of which the extension: {own:,.1f}", flush=True)
             report.cases[f"instructions_{client}_{keep}"] = {
-                name: {"instructions": round(count)} for name, count in each.items()
+                **{name: {"instructions": round(count)} for name, count in each.items()},
+                "extension": {"instructions": round(own)},
             }
             spread = [round(ordered[0][0], 4), round(ordered[-1][0], 4)] if len(ordered) > 1 else None
             report.judge(f"instructions of a request, {client}, {keep}", WEB_BUDGET, ratio, "x", spread)
