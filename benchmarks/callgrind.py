@@ -22,14 +22,14 @@ def counted(words: Sequence[str]) -> int:
     return _run(words, "/dev/null")
 
 
-def counted_in_extension(words: Sequence[str]) -> int:
-    """Do the same, and return how many of them the extension executed: its own, without those of what it calls."""
+def counted_apart(words: Sequence[str]) -> tuple[int, int]:
+    """Do the same, and return beside it how many the extension executed: its own, without those of what it calls."""
     with tempfile.NamedTemporaryFile(prefix="callgrind.") as out:
-        _run(words, out.name)
+        total = _run(words, out.name)
         command = ["callgrind_annotate", "--threshold=100", "--auto=no", "--show-percs=no", out.name]
         table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = re.findall(r"^\s*([\d,]+) .*\[.*/_egressguard\.[^]]*\]$", table, re.MULTILINE)
-    return sum(int(number.replace(",", "")) for number in lines)
+    return total, sum(int(number.replace(",", "")) for number in lines)
 
 
 def _run(words: Sequence[str], out: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from subprocess import DEVNULL, PIPE, Popen
 
-from benchmarks.callgrind import counted, counted_in_extension
+from benchmarks.callgrind import counted_apart
 from benchmarks.cases import (
     ENTRIES,
     FLAT_BUDGET,
@@ -132,18 +132,14 @@ def web_turn(process: Popen[str], count: int) -> float:
     return float(process.stdout.readline())
 
 
-def of_a_request(name: str, client: str, keep: str) -> float:
-    """Count the instructions of an HTTP request: the difference of two runs of different length."""
+def of_a_request(name: str, client: str, keep: str) -> tuple[float, float]:
+    """Count the instructions of an HTTP request: the difference of two runs of different length.
+
+    Beside it the extension's own, which do not depend on what the network does meanwhile.
+    """
     words = ["-m", "benchmarks.web", name, client, keep, "--once"]
-    short, long = (counted([*words, str(count)]) for count in (256, 1280))
-    return (long - short) / 1024
-
-
-def of_the_extension(client: str, keep: str) -> float:
-    """Count the extension's own instructions of a request: these do not depend on what the network does meanwhile."""
-    words = ["-m", "benchmarks.web", OURS, client, keep, "--once"]
-    short, long = (counted_in_extension([*words, str(count)]) for count in (256, 1280))
-    return (long - short) / 1024
+    (short, short_own), (long, long_own) = (counted_apart([*words, str(count)]) for count in (256, 1280))
+    return (long - short) / 1024, (long_own - short_own) / 1024
 
 
 def instructions(report: Report, _kept: Kept, _scale: float, far: bool) -> None:
@@ -157,18 +153,19 @@ def instructions(report: Report, _kept: Kept, _scale: float, far: bool) -> None:
     for client in CLIENTS:
         for keep in ("keep", "close"):
             rounds: list[tuple[float, dict[str, float]]] = []
+            own = 0.0
             while not rounds or (rounds[0][0] > WEB_BUDGET and len(rounds) < 3):
-                each = {name: of_a_request(name, client, keep) for name in ("unguarded", OURS)}
+                each = {}
+                for name in ("unguarded", OURS):
+                    each[name], own = of_a_request(name, client, keep)
                 rounds.append((each[OURS] / each["unguarded"], each))
                 print(
                     f"\ninstructions_{client}_{keep}: {each['unguarded']:,.0f} unguarded, {each[OURS]:,.0f} guarded, "
-                    f"{rounds[-1][0]:.4f}x",
+                    f"{rounds[-1][0]:.4f}x, {own:,.1f} of them the extension's own",
                     flush=True,
                 )
             ordered = sorted(rounds, key=lambda one: one[0])
             ratio, each = ordered[len(ordered) // 2]
-            own = of_the_extension(client, keep)
-            print(f"of which the extension: {own:,.1f}", flush=True)
             report.cases[f"instructions_{client}_{keep}"] = {
                 **{name: {"instructions": round(count)} for name, count in each.items()},
                 "extension": {"instructions": round(own)},

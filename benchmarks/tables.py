@@ -97,6 +97,8 @@ def web(cases: Cases) -> list[str]:
             cells = [number(rows[name], absolute=False) if name in rows else "" for name in names]
             counts = cases.get(f"instructions_{client}_{keep}")
             counted = f"{counts[OURS]['instructions'] / counts['unguarded']['instructions']:.4f}x" if counts else ""
+            if counts and "extension" in counts:
+                counted += f", {counts['extension']['instructions']:,} the extension's own"
             lines.append(f"| {client}, {words} | " + " | ".join([*cells, counted]) + " |")
     return lines
 

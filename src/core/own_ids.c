@@ -59,9 +59,9 @@ eg_own_ids eg_own_ids_get(void)
     if (now != 0 && known.epoch == now) {
         return known.ids;
     }
-    uint64_t next = atomic_fetch_add(&last_epoch, 1) + 1;
-    if (now == 0 && atomic_compare_exchange_strong(page, &now, next)) {
-        now = next;
+    if (now == 0) {
+        uint64_t next = atomic_fetch_add(&last_epoch, 1) + 1;
+        now = atomic_compare_exchange_strong(page, &now, next) ? next : now;
     }
     known.ids = asked();
     known.epoch = now;
