@@ -32,8 +32,9 @@ typedef enum eg_relook_result {
 } eg_relook_result;
 
 /* Look the exact names that open `port` up again, each at most once a second and less often
- * while it fails, one lookup at a time for each name whoever asks; wait at most `wait_ms` for
- * what is under way. Call without the GIL. */
+ * while it fails (unless more names are wanted in that time than there are places to remember
+ * it), one lookup at a time for each name whoever asks; wait at most `wait_ms` for what is
+ * under way. Call without the GIL. */
 eg_relook_result eg_relook(eg_state *state, int port, int wait_ms);
 
 #endif
